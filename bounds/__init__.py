@@ -1,0 +1,47 @@
+"""Analytic bounds for multimodal VAEs: what encoding subsets of the modalities must cost on given data."""
+
+from bounds.ceilings import (
+    OBJECTIVES,
+    distortion_floor,
+    elbo_ceiling,
+    entropy,
+    generative_discrepancy,
+    quoted_bound,
+    total_correlation_term,
+)
+from bounds.entropies import EntropyVector
+from bounds.errors import InputError, ObjectiveError, ParseError
+from bounds.functional import TC, Functional, H, I
+from bounds.joints import CommonCause, Discrete, Gaussian
+from bounds.quantity import Quantity
+from bounds.schemes import FAMILIES, SubsetScheme, full, mmvae, mopoe, mvae_subsampled
+
+__all__ = [
+    "FAMILIES",
+    "OBJECTIVES",
+    "TC",
+    "CommonCause",
+    "Discrete",
+    "EntropyVector",
+    "Functional",
+    "Gaussian",
+    "H",
+    "I",
+    "InputError",
+    "ObjectiveError",
+    "ParseError",
+    "Quantity",
+    "SubsetScheme",
+    "distortion_floor",
+    "elbo_ceiling",
+    "entropy",
+    "full",
+    "generative_discrepancy",
+    "mmvae",
+    "mopoe",
+    "mvae_subsampled",
+    "quoted_bound",
+    "total_correlation_term",
+]
+
+__version__ = "0.1.0"
