@@ -12,8 +12,10 @@ from bounds.ceilings import (
 from bounds.entropies import EntropyVector
 from bounds.errors import InputError, ObjectiveError, ParseError
 from bounds.functional import TC, Functional, H, I
+from bounds.irreducible import IrreducibleError, irreducible_error
 from bounds.joints import CommonCause, Discrete, Gaussian
 from bounds.quantity import Quantity
+from bounds.samples import Samples
 from bounds.schemes import FAMILIES, SubsetScheme, full, mmvae, mopoe, mvae_subsampled
 
 __all__ = [
@@ -28,15 +30,18 @@ __all__ = [
     "H",
     "I",
     "InputError",
+    "IrreducibleError",
     "ObjectiveError",
     "ParseError",
     "Quantity",
+    "Samples",
     "SubsetScheme",
     "distortion_floor",
     "elbo_ceiling",
     "entropy",
     "full",
     "generative_discrepancy",
+    "irreducible_error",
     "mmvae",
     "mopoe",
     "mvae_subsampled",

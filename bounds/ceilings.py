@@ -34,8 +34,11 @@ OBJECTIVES: Mapping[str, str] = {
 }
 
 _MEASUREMENT_UNITS = (
-    "continuous data: this number shifts with the units of measurement (THEORY T9); read the total-correlation "
-    "term, which does not"
+    "continuous data: entropies, Delta, floor and ceiling shift with the units of measurement (THEORY T9); read the "
+    "irreducible ELBO loss, which does not"
+)
+_UNSEEN_ONLY = (
+    "continuous data: the distortion floor is that of the unseen modalities; seen ones may cost any negative number"
 )
 
 
@@ -65,12 +68,13 @@ def distortion_floor(h: EntropyVector, scheme: SubsetScheme, *, confidence: floa
     """The floor of the expected distortion ``D_S`` over all decoders that factorise over units (THEORY T1).
 
     ``sum_A w_A sum_{m not in A} H(X_m | X_A)``, which is ``Delta`` plus the total-correlation term at the level
-    of ``h``.
+    of ``h``. It is the floor of the *unseen* part of the distortion; for discrete data the seen part costs at
+    least zero, so it is that of the whole. For continuous data the seen part has no floor.
     """
     terms = _Terms(h, scheme)
     for subset, weight in terms.mixture():
         terms.add_unseen(subset, weight)
-    notes = _measured_in_units(h)
+    notes = _measured_in_units(h) + ((_UNSEEN_ONLY,) if h.kind == "differential" else ())
     return terms.evaluate("distortion floor", "T1", confidence, notes)
 
 

@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from bounds.errors import InputError
 from bounds.functional import Functional
+from bounds.layout import Layout
 from bounds.quantity import Guarantee, Quantity
-from bounds.subsets import SubsetLike, check_names, format_subset, parse_subset, union
+from bounds.subsets import SubsetLike, check_names, format_subset, mask_of, members, parse_subset, union
 
 #: ``discrete``: counting measure. ``differential``: some coordinate has a density, so values may be negative
 #: and change with the units of measurement.
@@ -103,6 +104,19 @@ class EntropyVector:
         }.items():
             object.__setattr__(self, name, value)
 
+    @classmethod
+    def over_units(cls, layout: Layout, values: Mapping[int, float], kind: Kind, **details: Any) -> EntropyVector:
+        """The vector over the units of a layout, with just the subsets that bounds need (``layout.unit_masks``)."""
+        return cls(
+            layout.unit_names,
+            np.array([values[mask] for mask in layout.unit_masks]),
+            kind,
+            masks=layout.unit_masks,
+            modality_names=layout.names,
+            modality_units=layout.modality_units,
+            **details,
+        )
+
     @cached_property
     def _position(self) -> Callable[[int], int]:
         if self.masks is None:
@@ -135,18 +149,39 @@ class EntropyVector:
         """The vector over modalities: itself where no unit is finer than a modality."""
         if self.n_units == self.n_modalities:
             return self
-        masks = [self.units_of(subset) for subset in range(1 << self.n_modalities)]
-        refusals = {subset: self.refusals[mask] for subset, mask in enumerate(masks) if mask in self.refusals}
-        interval = None if self.interval is None else _Lifted(self.interval, self.names, self.modality_units)
+        return self._renamed(self.modality_names, self.modality_units, range(1 << self.n_modalities))
+
+    def marginal(self, modalities: SubsetLike) -> EntropyVector:
+        """The vector of a nonempty subset of the modalities, in their order."""
+        kept = members(parse_subset(modalities, self.modality_names))
+        if not kept:
+            raise InputError("a marginal needs at least one modality")
+        units = members(self.units_of(mask_of(kept)))
+        place = {unit: i for i, unit in enumerate(units)}
+        outside = ~mask_of(units)
+        inside = [mask_of(place[u] for u in members(mask)) for mask in self._masks() if not mask & outside]
+        groups = [mask_of(place[u] for u in members(self.modality_units[m])) for m in kept]
+        return self._renamed(
+            tuple(self.names[u] for u in units),
+            tuple(1 << u for u in units),
+            inside,
+            modality_names=tuple(self.modality_names[m] for m in kept),
+            modality_units=tuple(groups),
+        )
+
+    def _renamed(
+        self, names: tuple[str, ...], meaning: tuple[int, ...], masks: Sequence[int], **modalities: Any
+    ) -> EntropyVector:
+        """The vector over new variables, of which number ``i`` stands for the old subset ``meaning[i]``."""
+        old = {mask: union(meaning, mask) for mask in masks}
         return replace(
             self,
-            names=self.modality_names,
-            values=np.array([self[mask] for mask in masks]),
-            masks=None,
-            modality_names=(),
-            modality_units=(),
-            refusals=refusals,
-            interval=interval,
+            names=names,
+            values=np.array([self[mask] for mask in old.values()]),
+            masks=None if len(old) == 1 << len(names) else tuple(old),
+            refusals={new: self.refusals[mask] for new, mask in old.items() if mask in self.refusals},
+            interval=None if self.interval is None else _Renamed(self.interval, self.names, meaning),
+            **{"modality_names": (), "modality_units": (), **modalities},
         )
 
     def value(self, functional: Functional) -> float | str:
@@ -186,7 +221,7 @@ class EntropyVector:
         if isinstance(plain, str):
             return Quantity(label, None, method=self.method, guarantee="none", theorem=theorem, notes=(plain, *notes))
         value = plain + constant
-        if self.interval is None:
+        if self.interval is None or not functional.masks:
             return Quantity(label, value, method=self.method, guarantee="exact", theorem=theorem, notes=notes)
         low, high = self.interval(functional, confidence)
         return Quantity(
@@ -223,12 +258,12 @@ class EntropyVector:
 
 
 @dataclass(frozen=True)
-class _Lifted:
-    """An interval over units, asked about functionals of modalities."""
+class _Renamed:
+    """An interval over old variables, asked about functionals of new ones that stand for subsets of them."""
 
     inner: Interval
     names: Sequence[str]
-    modality_units: Sequence[int]
+    meaning: Sequence[int]
 
     @property
     def guarantee(self) -> Guarantee:
@@ -239,5 +274,5 @@ class _Lifted:
         return self.inner.method
 
     def __call__(self, functional: Functional, confidence: float) -> tuple[float | None, float | None]:
-        lifted = {union(self.modality_units, mask): c for mask, c in functional.coefficients.items()}
-        return self.inner(Functional(self.names, lifted), confidence)
+        old = {union(self.meaning, mask): c for mask, c in functional.coefficients.items()}
+        return self.inner(Functional(self.names, old), confidence)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Protocol, runtime_checkable
@@ -238,7 +238,7 @@ class Gaussian:
                 block = [place[v] for v in variables]
                 gain = half_logdet(conditional[np.ix_(block, block)], singular)
                 values[known | 1 << unit] = base + gain + float(own[variables].sum())
-        return unit_vector(self.layout, values, "differential")
+        return EntropyVector.over_units(self.layout, values, "differential")
 
     def marginal(self, modalities: SubsetLike) -> Gaussian:
         """The law of a nonempty subset of the modalities."""
@@ -420,32 +420,8 @@ class CommonCause:
         return draws
 
 
-def unit_masks(layout: Layout) -> list[int]:
-    """The subsets of units a bound at unit level needs: each ``A``, alone and with one unit more."""
-    masks: dict[int, None] = {}
-    for subset in range(1 << len(layout.names)):
-        known = sum(layout.modality_units[m] for m in members(subset))
-        masks[known] = None
-        for unit in range(len(layout.unit_names)):
-            masks[known | 1 << unit] = None
-    return sorted(masks)
-
-
-def unit_vector(layout: Layout, values: Mapping[int, float], kind: Kind) -> EntropyVector:
-    """An entropy vector over the units of a layout from a table by bitmask of units."""
-    masks = unit_masks(layout)
-    return EntropyVector(
-        layout.unit_names,
-        np.array([values[mask] for mask in masks]),
-        kind,
-        masks=tuple(masks),
-        modality_names=layout.names,
-        modality_units=layout.modality_units,
-    )
-
-
 def _unit_vector(law: Discrete | CommonCause, entropy: Callable[[int], float]) -> EntropyVector:
-    return unit_vector(law.layout, {mask: entropy(mask) for mask in unit_masks(law.layout)}, law.kind)
+    return EntropyVector.over_units(law.layout, {mask: entropy(mask) for mask in law.layout.unit_masks}, law.kind)
 
 
 def _nonempty(modalities: SubsetLike, names: Sequence[str]) -> int:

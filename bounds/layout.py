@@ -92,6 +92,16 @@ class Layout:
         """For each modality the bitmask of its variables."""
         return tuple(union(self.unit_variables, units) for units in self.modality_units)
 
+    @cached_property
+    def unit_masks(self) -> tuple[int, ...]:
+        """The subsets of units that a bound at unit level needs: each ``X_A``, alone and with one unit more."""
+        masks = set()
+        for subset in range(1 << len(self.names)):
+            known = union(self.modality_units, subset)
+            masks.add(known)
+            masks.update(known | 1 << unit for unit in range(len(self.unit_names)))
+        return tuple(sorted(masks))
+
     def variables_of_units(self, units: int) -> list[int]:
         """The variable indices of a bitmask of units."""
         return list(members(union(self.unit_variables, units)))

@@ -27,7 +27,7 @@ class SubsetScheme:
     per-subset ELBOs and their sum is free.
 
     Args:
-        weights: subset (bitmask, or a tuple of names or indices) to weight. Floats are read as the decimals they print as.
+        weights: subset (bitmask, or a tuple of names or indices) to weight; a float is the decimal it prints as.
         n_modalities: default is one more than the largest index.
         names: modality names, when subsets are written by name.
         label: how reports call the scheme.

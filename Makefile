@@ -1,0 +1,60 @@
+# Everything runs in .venv, which the first target makes. Needs Python 3.11 or newer with pip, make and git.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: help demo test bench clean
+
+help:
+	@echo "make demo    the irreducible error of real datasets: tables and a page with figures"
+	@echo "make test    everything that CI runs: style, types, tests, doctests"
+	@echo "make bench   timings against other libraries, written to results/"
+	@echo "make clean   remove $(VENV) and everything else that is generated"
+	@echo "Another interpreter: make demo PYTHON=python3.12"
+
+demo: $(VENV)/.demo
+	$(BIN)/bounds demo
+
+# One thread of linear algebra for each of the two test processes, or they would compete for the cores.
+test: $(VENV)/.dev
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --doctest-glob='*.md' tests bounds toy_models README.md
+
+bench: $(VENV)/.bench
+	@for script in benchmarks/[a-z]*.py; do echo "$$script"; $(BIN)/python "$$script" || exit 1; done
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist demo *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is newer than what it was made from, so an environment that is there costs nothing.
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing the demo into $(VENV) (once)"
+	@$(INSTALL) -e '.[demo]'
+	@touch $@
+
+# The dev extra contains the demo extra.
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing the development tools into $(VENV) (once)"
+	@$(INSTALL) -e '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+# thoi brings torch, which is large; nothing else here needs it.
+$(VENV)/.bench: $(VENV)/.dev
+	@echo "installing the libraries to compare with into $(VENV) (once)"
+	@$(INSTALL) dit thoi pandas
+	@touch $@
+
+# ensurepip is what Debian and Ubuntu leave out of Python; the check must also run on a Python that is too old.
+$(BIN)/python:
+	@command -v "$(PYTHON)" >/dev/null || \
+		{ echo "$(PYTHON) was not found: install Python 3.11 or newer, or name one with make PYTHON=..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is older than 3.11: install Python 3.11 or newer, or name one with make PYTHON=..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "$(PYTHON) has no venv module: install it (Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV)

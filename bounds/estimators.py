@@ -1,0 +1,292 @@
+"""Samples to entropies: which estimator, what it needs, and when the data cannot support a number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeVar, get_args
+
+import numpy as np
+from scipy.special import digamma, ndtri
+from scipy.stats import rankdata
+
+from bounds.counts import joint_code, lattice_counts
+from bounds.discrete_entropy import chao_wang_jost, nsb, plug_in
+from bounds.entropies import EntropyVector
+from bounds.errors import InputError
+from bounds.intervals import GuaranteedInterval, InfluenceInterval
+from bounds.joints import Gaussian
+from bounds.layout import Layout
+from bounds.samples import Samples
+from bounds.subsets import members
+
+Estimator = Literal["auto", "plug-in", "chao-wang-jost", "nsb", "gaussian", "gaussian-shrinkage", "gaussian-copula"]
+ESTIMATORS: tuple[str, ...] = get_args(Estimator)
+_DISCRETE = ("plug-in", "chao-wang-jost", "nsb")
+
+#: Good and Turing's estimate of the probability of the values already seen is ``1 - (values seen once) / N``.
+#: Below this no entropy is printed: for a uniform law it means ``N < 1.6 K``.
+MIN_COVERAGE = 0.8
+#: Rows for each dimension below which ``auto`` shrinks the covariance.
+ROWS_PER_DIMENSION = 5
+#: Rank scores need a continuous column: at least this share of its values distinct.
+MIN_DISTINCT = 0.5
+
+_Item = TypeVar("_Item")
+
+
+class Track(Protocol):
+    """Passes items on and shows progress, as ``rich.progress.track`` does."""
+
+    def __call__(self, items: Iterable[_Item], description: str, total: int) -> Iterable[_Item]:
+        """The items, unchanged."""
+        ...
+
+
+def no_progress(items: Iterable[_Item], description: str, total: int) -> Iterable[_Item]:
+    """Shows nothing."""
+    return items
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Entropies from samples, and why they were got this way.
+
+    ``entropies`` are those of every subset of modalities, alone and with one more column: with columns as
+    decoder units. ``choice`` is one line for the report.
+    """
+
+    entropies: EntropyVector
+    estimator: str
+    choice: str
+    warnings: tuple[str, ...] = ()
+
+
+def estimate(samples: Samples, estimator: str = "auto", track: Track = no_progress) -> Estimate:
+    """Entropies of all subsets of the modalities of a data set.
+
+    ``auto`` takes Chao-Wang-Jost for discrete data, and for continuous data a Gaussian copula, or a Gaussian with
+    Ledoit-Wolf shrinkage where columns have many ties or there are fewer than 5 rows a column.
+
+    Raises:
+        InputError: an unknown estimator, one for the other kind of data, mixed data, or too few rows.
+    """
+    if estimator not in ESTIMATORS:
+        raise InputError(f"unknown estimator {estimator!r}: use one of {', '.join(ESTIMATORS)}")
+    if samples.kind == "mixed":
+        kinds = ", ".join(f"{name} is {kind}" for name, kind in zip(samples.names, samples.types, strict=True))
+        raise InputError(
+            f"the data mix discrete and continuous columns ({kinds}) and no estimator here supports that: declare "
+            "types so that all columns are of one kind, or leave the others out"
+        )
+    if estimator == "auto":
+        chosen, reason = _choose(samples)
+    else:
+        chosen, reason = estimator, "as asked for"
+    if (chosen in _DISCRETE) != (samples.kind == "discrete"):
+        raise InputError(
+            f"estimator {chosen!r} is for {'discrete' if chosen in _DISCRETE else 'continuous'} data, these are "
+            f"{samples.kind}: use another, or declare the types of the columns"
+        )
+    return _discrete(samples, chosen, reason, track) if chosen in _DISCRETE else _continuous(samples, chosen, reason)
+
+
+def _choose(samples: Samples) -> tuple[str, str]:
+    if samples.kind == "discrete":
+        return "chao-wang-jost", "discrete data: corrects for values not seen, needs no alphabet size"
+    dimension = len(samples.columns)
+    if samples.n < ROWS_PER_DIMENSION * dimension:
+        return "gaussian-shrinkage", f"fewer than {ROWS_PER_DIMENSION} rows a column ({samples.n} for {dimension})"
+    if _tied(samples):
+        return "gaussian-shrinkage", "columns with many ties have no ranks for a copula"
+    return "gaussian-copula", "continuous data without many ties: no assumption on the margins"
+
+
+def _tied(samples: Samples) -> list[str]:
+    return [
+        name
+        for name, column in zip(samples.layout.unit_names, samples.columns, strict=True)
+        if len(np.unique(column)) < MIN_DISTINCT * samples.n
+    ]
+
+
+def _discrete(samples: Samples, estimator: str, reason: str, track: Track) -> Estimate:
+    layout = samples.layout
+    log_alphabet = {
+        mask: math.fsum(math.log(samples.alphabets[v]) for v in members(mask)) for mask in layout.unit_masks
+    }
+    entropy_of: Callable[[np.ndarray, int], float]
+    if estimator == "nsb":
+
+        def entropy_of(counts: np.ndarray, mask: int) -> float:
+            return nsb(counts, math.prod(samples.alphabets[v] for v in members(mask)))
+    else:
+        formula = plug_in if estimator == "plug-in" else chao_wang_jost
+
+        def entropy_of(counts: np.ndarray, mask: int) -> float:
+            return formula(counts)
+
+    values, plain, refusals = {0: 0.0}, {0: 0.0}, {}
+    total = len(layout.unit_masks) - 1
+    for mask, counts in track(_unit_counts(samples), "counting", total):
+        plain[mask] = plug_in(counts)
+        values[mask] = entropy_of(counts, mask)
+        coverage = 1 - int((counts == 1).sum()) / samples.n
+        if coverage < MIN_COVERAGE:
+            refusals[mask] = (
+                f"{samples.n} rows are too few: {1 - coverage:.0%} of them hold a value that occurs once, so about "
+                "that much probability is on values never seen; use more rows, coarser values or fewer columns"
+            )
+    vector = EntropyVector.over_units(
+        layout,
+        values,
+        "discrete",
+        method=f"{estimator}, N={samples.n}",
+        interval=GuaranteedInterval(samples.n, plain, log_alphabet),
+        refusals=refusals,
+    )
+    return Estimate(vector, estimator, f"{estimator}: {reason}")
+
+
+def _unit_counts(samples: Samples) -> Iterable[tuple[int, np.ndarray]]:
+    """Counts of each nonempty subset of ``layout.unit_masks``, each once."""
+    layout = samples.layout
+    blocks, sizes = [], []
+    for m in range(len(layout.names)):
+        own = layout.variables_of_modalities(1 << m)
+        code, size = joint_code([samples.columns[v] for v in own], [samples.alphabets[v] for v in own])
+        if len(own) > 1:
+            distinct, code = np.unique(code, return_inverse=True)
+            size = len(distinct)
+        blocks.append(code)
+        sizes.append(size)
+    for subset, counts in lattice_counts(blocks, sizes):
+        yield sum(layout.modality_units[m] for m in members(subset)), counts
+    for m, units in enumerate(layout.modality_units):
+        if units.bit_count() == 1:
+            continue
+        others = [i for i in range(len(blocks)) if i != m]
+        for unit in members(units):
+            columns = [samples.columns[unit], *(blocks[i] for i in others)]
+            alphabets = [samples.alphabets[unit], *(sizes[i] for i in others)]
+            for subset, counts in lattice_counts(columns, alphabets):
+                if subset & 1:
+                    known = sum(layout.modality_units[others[i - 1]] for i in members(subset) if i)
+                    yield known | 1 << unit, counts
+
+
+def _continuous(samples: Samples, estimator: str, reason: str) -> Estimate:
+    layout, n = samples.layout, samples.n
+    data = np.column_stack(samples.columns).astype(np.float64)
+    dimension = data.shape[1]
+    if n < dimension + 2:
+        raise InputError(
+            f"{n} rows for {dimension} continuous columns: the covariance is singular, so a Gaussian entropy would show "
+            "nothing but the shrinkage; give more rows or fewer columns"
+        )
+    warnings = []
+    tied = _tied(samples)
+    if tied:
+        warnings.append(
+            f"{len(tied)} columns repeat most of their values ({', '.join(tied[:3])}{', ...' if len(tied) > 3 else ''}): "
+            "a density is a model of quantised data, not a property of it"
+        )
+        if estimator == "gaussian-copula":
+            raise InputError(f"column {tied[0]!r} has many ties, a copula needs ranks: use gaussian-shrinkage")
+    variables = {mask: layout.variables_of_units(mask) for mask in layout.unit_masks}
+    fit = _copula if estimator == "gaussian-copula" else _shrunk if estimator == "gaussian-shrinkage" else _plain
+    values, interval = fit(data, layout, variables)
+    if not all(math.isfinite(value) for value in values.values()):
+        raise InputError("the covariance is singular: a column is a linear function of others; leave it out")
+    if estimator == "gaussian-shrinkage":
+        warnings += _shrinkage_warning(data, layout, interval.shrinkage)
+    vector = EntropyVector.over_units(layout, values, "differential", method=f"{estimator}, N={n}", interval=interval)
+    return Estimate(vector, estimator, f"{estimator}: {reason}", tuple(warnings))
+
+
+_Fit = tuple[dict[int, float], InfluenceInterval]
+
+
+def _plain(data: np.ndarray, layout: Layout, variables: Mapping[int, list[int]]) -> _Fit:
+    """The sample covariance; its log-determinants are corrected by their exact expectation under normality."""
+    n = len(data)
+    centred = data - data.mean(axis=0)
+    cov = centred.T @ centred / (n - 1)
+    values = _gaussian_values(cov, layout)
+    for mask, block in variables.items():
+        values[mask] -= _logdet_bias(n, len(block))
+    return values, InfluenceInterval(centred, cov, variables, values, "Gaussian law")
+
+
+def _shrunk(data: np.ndarray, layout: Layout, variables: Mapping[int, list[int]]) -> _Fit:
+    """The Ledoit-Wolf covariance of the standardised columns, so that it does not depend on their scales."""
+    from sklearn.covariance import LedoitWolf
+
+    centred = data - data.mean(axis=0)
+    scale = centred.std(axis=0)
+    rows = centred / scale
+    fitted = LedoitWolf(assume_centered=True).fit(rows)
+    values = _gaussian_values(fitted.covariance_, layout)
+    for mask, block in variables.items():
+        values[mask] += float(np.log(scale[block]).sum())
+    interval = InfluenceInterval(
+        rows, fitted.covariance_, variables, values, "Gaussian law", shrinkage=float(fitted.shrinkage_)
+    )
+    return values, interval
+
+
+def _copula(data: np.ndarray, layout: Layout, variables: Mapping[int, list[int]]) -> _Fit:
+    """Correlation of normal scores, with the margins' entropies by spacings (SciPy)."""
+    from scipy.stats import differential_entropy
+
+    n, dimension = data.shape
+    rows = ndtri((rankdata(data, axis=0) - 0.5) / n)
+    rows /= rows.std(axis=0)
+    cov = rows.T @ rows / n
+    values = _gaussian_values(cov, layout)
+    margins = differential_entropy(data, axis=0)
+    normal = 0.5 * math.log(2 * math.pi * math.e)
+    single = _logdet_bias(n, 1)
+    for mask, block in variables.items():
+        values[mask] += float((margins[block] - normal).sum()) - _logdet_bias(n, len(block)) + len(block) * single
+    marginal = np.column_stack([_minus_log_density(data[:, v]) for v in range(dimension)])
+    return values, InfluenceInterval(rows, cov, variables, values, "Gaussian copula", marginal=marginal)
+
+
+def _gaussian_values(cov: np.ndarray, layout: Layout) -> dict[int, float]:
+    law = Gaussian(cov, layout.sizes, units="scalar")
+    vector = law.unit_entropies()
+    return {mask: vector[mask] for mask in layout.unit_masks}
+
+
+def _logdet_bias(n: int, dimension: int) -> float:
+    """``E[(1/2) ln det S] - (1/2) ln det Sigma`` of the sample covariance of ``n`` normal rows (exact)."""
+    degrees = n - np.arange(1, dimension + 1)
+    return float(0.5 * (digamma(degrees / 2).sum() + dimension * math.log(2 / (n - 1))))
+
+
+def _minus_log_density(column: np.ndarray) -> np.ndarray:
+    """Minus the log density of each row, from the spacing of its ``2 m`` neighbours (Vasicek's window)."""
+    n = len(column)
+    window = int(math.floor(math.sqrt(n) + 0.5))
+    order = np.argsort(column)
+    ranks = np.arange(n)
+    upper, lower = np.minimum(ranks + window, n - 1), np.maximum(ranks - window, 0)
+    spacing = column[order][upper] - column[order][lower]
+    found = np.empty(n)
+    with np.errstate(divide="ignore"):
+        found[order] = np.log(n * spacing / (upper - lower))
+    return found
+
+
+def _shrinkage_warning(data: np.ndarray, layout: Layout, shrinkage: float) -> list[str]:
+    """Says how far shrinking moves the entropy of all columns together, if it does."""
+    centred = data - data.mean(axis=0)
+    plain = np.linalg.eigvalsh(np.corrcoef(centred.T))
+    if len(plain) > 1 and plain[0] < shrinkage:
+        return [
+            f"near-collinear columns: the smallest eigenvalue of their correlation ({plain[0]:.2g}) is below the "
+            f"shrinkage ({shrinkage:.2g}), so log-determinants, and with them the total correlation, depend on it"
+        ]
+    return []

@@ -1,0 +1,291 @@
+"""From data or a law to its irreducible error: every bound that holds, for several schemes at once."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from bounds.ceilings import (
+    OBJECTIVES,
+    distortion_floor,
+    elbo_ceiling,
+    entropy,
+    generative_discrepancy,
+    quoted_bound,
+    total_correlation_term,
+)
+from bounds.entropies import EntropyVector
+from bounds.errors import InputError
+from bounds.estimators import Track, estimate, no_progress
+from bounds.joints import Law
+from bounds.quantity import Quantity
+from bounds.samples import Samples
+from bounds.schemes import FAMILIES, SubsetScheme, parse_scheme
+from bounds.subsets import format_subset
+
+#: What bounds can be computed for.
+Data = Law | Samples | EntropyVector | Mapping[str, np.ndarray]
+
+#: Importance samples of the published MMVAE objective (its code's default).
+PUBLISHED_K = 30
+
+
+@dataclass(frozen=True)
+class LevelBounds:
+    """The bounds at one level of the decoder: arbitrary inside a modality, or factorised over units.
+
+    ``None`` where the scheme's objective has no such quantity (MVAE's sum of ELBOs).
+    """
+
+    distortion_floor: Quantity | None
+    total_correlation_term: Quantity | None
+    elbo_ceiling: Quantity | None
+    published_ceiling: Quantity
+
+    def to_dict(self) -> dict[str, Any]:
+        """Field name to the quantity's dictionary."""
+        return _quantities(self)
+
+
+@dataclass(frozen=True)
+class SchemeBounds:
+    """What a scheme loses: at modality level, and at unit level where units are finer."""
+
+    scheme: SubsetScheme
+    generative_discrepancy: Quantity | None
+    quoted_bound: Quantity | None
+    modalities: LevelBounds
+    units: LevelBounds | None
+
+    @property
+    def finest(self) -> LevelBounds:
+        """The level of the decoder's units."""
+        return self.units or self.modalities
+
+    def to_dict(self, names: Sequence[str]) -> dict[str, Any]:
+        """JSON-ready; the modality level's bounds stand beside Delta, the finer ones under ``units``."""
+        return {
+            "weights": {format_subset(mask, names) or "(empty)": str(weight) for mask, weight in self.scheme},
+            "objective": self.scheme.objective,
+            "objective_is": OBJECTIVES[self.scheme.objective],
+            "note": self.scheme.note,
+            "generative_discrepancy": _dict(self.generative_discrepancy),
+            **self.modalities.to_dict(),
+            "quoted_bound": _dict(self.quoted_bound),
+            "units": self.units.to_dict() if self.units else None,
+        }
+
+
+@dataclass(frozen=True)
+class GrowthStep:
+    """Delta and the irreducible loss of a scheme's family on the first ``n_modalities`` modalities."""
+
+    scheme: str
+    n_modalities: int
+    generative_discrepancy: Quantity
+    total_correlation_term: Quantity
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {"scheme": self.scheme, "n_modalities": self.n_modalities, **_quantities(self)}
+
+
+@dataclass(frozen=True, eq=False)
+class IrreducibleError:
+    """Everything the data support about what encoding subsets must cost. Numbers are in nats per example."""
+
+    source: str
+    kind: str
+    n: int | None
+    names: tuple[str, ...]
+    unit_names: tuple[str, ...]
+    choice: str
+    entropies: EntropyVector
+    entropy: Quantity
+    schemes: tuple[SchemeBounds, ...]
+    growth: tuple[GrowthStep, ...]
+    warnings: tuple[str, ...]
+
+    def __getitem__(self, label: str) -> SchemeBounds:
+        for bounds in self.schemes:
+            if bounds.scheme.label == label:
+                return bounds
+        raise KeyError(f"no scheme {label!r}: there are {', '.join(b.scheme.label for b in self.schemes)}")
+
+    def __str__(self) -> str:
+        lines = [f"{self.source}: {self.describe()}", f"  {self.choice}", f"  {self.entropy}"]
+        for bounds in self.schemes:
+            lines.append(f"{bounds.scheme.label}:")
+            shown = [bounds.generative_discrepancy, bounds.finest.total_correlation_term, bounds.finest.elbo_ceiling]
+            shown += [] if bounds.finest.elbo_ceiling else [bounds.finest.published_ceiling]
+            lines += [f"  {quantity}" for quantity in shown if quantity]
+        return "\n".join([*lines, *(f"warning: {warning}" for warning in self.warnings)])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th>{html.escape(b.scheme.label)}</th>"
+            + "".join(f"<td>{html.escape(_short(q))}</td>" for q in (b.generative_discrepancy, *_cells(b.finest)))
+            + "</tr>"
+            for b in self.schemes
+        )
+        head = "<tr><th>nats</th><th>Delta</th><th>floor</th><th>irreducible ELBO loss</th><th>ELBO ceiling</th></tr>"
+        return (
+            f"<table><caption>{html.escape(self.source)}: {html.escape(self.describe())}</caption>{head}{rows}</table>"
+        )
+
+    def describe(self) -> str:
+        """The data in one phrase."""
+        rows = "known law" if self.n is None else f"{self.n} rows"
+        finer = f", {len(self.unit_names)} decoder units" if len(self.unit_names) > len(self.names) else ""
+        return f"{rows}, {len(self.names)} modalities ({', '.join(self.names)}){finer}, {self.kind}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; keys are the names of the functions of ``bounds``."""
+        return {
+            "source": self.source,
+            "unit": "nats",
+            "kind": self.kind,
+            "n": self.n,
+            "modalities": list(self.names),
+            "units": list(self.unit_names),
+            "estimator": self.choice,
+            "entropy": self.entropy.to_dict(),
+            "entropies": self.entropies.to_dict(),
+            "schemes": {bounds.scheme.label: bounds.to_dict(self.names) for bounds in self.schemes},
+            "growth": [step.to_dict() for step in self.growth],
+            "warnings": list(self.warnings),
+        }
+
+
+def irreducible_error(
+    data: Data,
+    scheme: SubsetScheme | str | Sequence[SubsetScheme | str] = ("mvae", "mmvae", "mopoe"),
+    *,
+    estimator: str = "auto",
+    confidence: float = 0.95,
+    source: str | None = None,
+    track: Track = no_progress,
+) -> IrreducibleError:
+    """Delta, the distortion floor, the irreducible ELBO loss and the ceilings, for data and one or more schemes.
+
+    Args:
+        data: a law, a data set, a mapping of modality names to arrays, or entropies got elsewhere.
+        scheme: schemes, or their names (``mvae``, ``mmvae``, ``mopoe``, ``mvae-subsampled``, or weights such as
+            ``"image:1/2,image+text:1/2"``).
+        estimator: for samples, see :func:`bounds.estimators.estimate`.
+        confidence: of the intervals, in (0, 1).
+        source: what to call the data.
+        track: shows progress, as ``rich.progress.track`` does.
+
+    Raises:
+        InputError: schemes that do not fit the data, or data that no estimator supports.
+
+    >>> from bounds import Discrete
+    >>> copy = Discrete([[0.5, 0.0], [0.0, 0.5]])
+    >>> print(irreducible_error(copy, "mmvae")["mmvae"].generative_discrepancy)
+    Delta = 0.000000 nats (exact)
+    """
+    if not 0 < confidence < 1:
+        raise InputError(f"confidence {confidence}: give a number between 0 and 1, such as 0.95")
+    if isinstance(data, Mapping):
+        data = Samples.from_arrays(data)
+    h, n, choice, warnings = _entropies(data, estimator, track)
+    coarse = h.at_modality_level()
+    finer = h.n_units > h.n_modalities
+    listed = [scheme] if isinstance(scheme, str | SubsetScheme) else list(scheme)
+    if not listed:
+        raise InputError(f"no scheme: give at least one of {', '.join(FAMILIES)}")
+    parsed = [parse_scheme(item, h.modality_names) if isinstance(item, str) else item for item in listed]
+    labels = [item.label for item in parsed]
+    if len(set(labels)) < len(labels):
+        raise InputError(
+            f"scheme {max(labels, key=labels.count)!r} is given twice: give each one once, or other labels"
+        )
+    found = []
+    for one in track(parsed, "bounding", len(parsed)):
+        mixture = one.objective != "sub-sampled"
+        found.append(
+            SchemeBounds(
+                one,
+                generative_discrepancy(coarse, one, confidence=confidence) if mixture else None,
+                quoted_bound(coarse, one, confidence=confidence) if mixture else None,
+                _level(coarse, one, confidence),
+                _level(h, one, confidence) if finer else None,
+            )
+        )
+    growth = [
+        GrowthStep(
+            label,
+            count,
+            generative_discrepancy(part.at_modality_level(), family, confidence=confidence),
+            total_correlation_term(part, family, confidence=confidence),
+        )
+        for count in range(1, h.n_modalities + 1)
+        for part in [h.marginal((1 << count) - 1)]
+        for label in labels
+        if label in FAMILIES and (family := FAMILIES[label](count)).objective != "sub-sampled"
+    ]
+    return IrreducibleError(
+        source=source or (data.source if isinstance(data, Samples) else type(data).__name__),
+        kind=h.kind,
+        n=n,
+        names=h.modality_names,
+        unit_names=h.names,
+        choice=choice,
+        entropies=coarse,
+        entropy=entropy(coarse, confidence=confidence),
+        schemes=tuple(found),
+        growth=tuple(growth),
+        warnings=warnings,
+    )
+
+
+def _entropies(
+    data: Law | Samples | EntropyVector, estimator: str, track: Track
+) -> tuple[EntropyVector, int | None, str, tuple[str, ...]]:
+    """Entropies at the level of the units, the number of rows, how they were got, and warnings."""
+    if isinstance(data, Samples):
+        found = estimate(data, estimator, track)
+        return found.entropies, data.n, found.choice, found.warnings
+    if isinstance(data, EntropyVector):
+        return data, None, f"entropies as given ({data.method})", ()
+    if isinstance(data, Law):
+        finer = len(data.layout.unit_names) > len(data.names)
+        return data.unit_entropies() if finer else data.entropy_vector(), None, "exact entropies of a known law", ()
+    raise InputError(f"{type(data).__name__} is neither a law, samples, entropies nor a mapping of arrays")
+
+
+def _level(h: EntropyVector, scheme: SubsetScheme, confidence: float) -> LevelBounds:
+    published = elbo_ceiling(h, scheme, scheme.objective, k=PUBLISHED_K, confidence=confidence)
+    if scheme.objective == "sub-sampled":
+        return LevelBounds(None, None, None, published)
+    return LevelBounds(
+        distortion_floor(h, scheme, confidence=confidence),
+        total_correlation_term(h, scheme, confidence=confidence),
+        elbo_ceiling(h, scheme, confidence=confidence),
+        published,
+    )
+
+
+def _quantities(holder: Any) -> dict[str, Any]:
+    return {
+        field.name: _dict(value)
+        for field in fields(holder)
+        if (value := getattr(holder, field.name)) is None or isinstance(value, Quantity)
+    }
+
+
+def _dict(quantity: Quantity | None) -> dict[str, Any] | None:
+    return None if quantity is None else quantity.to_dict()
+
+
+def _cells(level: LevelBounds) -> tuple[Quantity | None, ...]:
+    return level.distortion_floor, level.total_correlation_term, level.elbo_ceiling or level.published_ceiling
+
+
+def _short(quantity: Quantity | None) -> str:
+    return "" if quantity is None else "none" if quantity.value is None else f"{quantity.value:.4f}"

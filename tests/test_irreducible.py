@@ -1,0 +1,199 @@
+"""From data to the whole result, and the result as text, JSON and a page."""
+
+import io
+import json
+import math
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import bounds
+from bounds import Discrete, Gaussian, InputError, SubsetScheme, irreducible_error, mmvae, mopoe, mvae_subsampled
+from bounds.report import GLOSSARY, all_warnings, headline, table_rows, to_html, to_json, to_terminal
+
+XOR = Discrete(np.array([[[0.25, 0], [0, 0.25]], [[0, 0.25], [0.25, 0]]]), ["left", "right", "parity"])
+ESTIMATE_KEYS = {"value", "low", "high", "confidence", "method", "guarantee"}
+
+
+def sampled(n=3000):
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 3, n)
+    return {"image": np.column_stack([label, rng.integers(0, 2, n)]), "text": (label + (rng.random(n) < 0.2)) % 3}
+
+
+def test_a_law_gives_the_numbers_of_the_single_functions():
+    result = irreducible_error(XOR, ["mvae", "mmvae", "mopoe"])
+    h = XOR.entropy_vector()
+    for scheme in (bounds.full(3), mmvae(3), mopoe(3)):
+        found = result[scheme.label]
+        assert found.generative_discrepancy == bounds.generative_discrepancy(h, scheme)
+        assert found.modalities.elbo_ceiling == bounds.elbo_ceiling(h, scheme)
+        assert found.modalities.total_correlation_term == bounds.total_correlation_term(h, scheme)
+        assert found.units is None
+    assert result["mmvae"].modalities.total_correlation_term.value == pytest.approx(math.log(2), rel=1e-12)
+    assert result["mmvae"].modalities.published_ceiling.value == pytest.approx(-2 * math.log(2), rel=1e-12)
+
+
+def test_units_finer_than_modalities_get_their_own_level():
+    result = irreducible_error(sampled(), "mmvae")
+    found = result["mmvae"]
+    assert result.unit_names == ("image[0]", "image[1]", "text")
+    assert found.units.total_correlation_term.value >= found.modalities.total_correlation_term.value
+    assert found.finest is found.units
+
+
+def test_growth_ends_at_the_whole_and_starts_at_zero():
+    result = irreducible_error(XOR, ["mmvae", "mopoe"])
+    steps = {(step.scheme, step.n_modalities): step for step in result.growth}
+    assert set(steps) == {(s, m) for s in ("mmvae", "mopoe") for m in (1, 2, 3)}
+    for label in ("mmvae", "mopoe"):
+        assert steps[label, 1].generative_discrepancy.value == 0
+        assert steps[label, 3].generative_discrepancy.value == result[label].generative_discrepancy.value
+        two = irreducible_error(XOR.marginal(["left", "right"]), label)[label]
+        assert steps[label, 2].generative_discrepancy.value == two.generative_discrepancy.value
+
+
+def test_growth_of_samples_keeps_units_and_intervals():
+    result = irreducible_error(sampled(), "mmvae")
+    last = result.growth[-1].total_correlation_term
+    whole = result["mmvae"].units.total_correlation_term
+    assert (last.value, last.low, last.high) == pytest.approx((whole.value, whole.low, whole.high))
+
+
+def test_json_has_the_documented_keys_and_no_nan():
+    document = json.loads(to_json(irreducible_error(sampled(), ["mmvae", "mvae-subsampled"])))
+    assert document["unit"] == "nats"
+    assert document["n"] == 3000
+    mixture = document["schemes"]["mmvae"]
+    for key in (
+        "generative_discrepancy", "distortion_floor", "total_correlation_term", "elbo_ceiling", "published_ceiling",
+        "quoted_bound",
+    ):  # fmt: skip
+        assert ESTIMATE_KEYS <= set(mixture[key])
+    assert ESTIMATE_KEYS <= set(mixture["units"]["elbo_ceiling"])
+    assert document["schemes"]["mvae-subsampled"]["generative_discrepancy"] is None
+    assert mixture["generative_discrepancy"]["guarantee"] == "guaranteed"
+    assert mixture["weights"] == {"image": "1/2", "text": "1/2"}
+    assert len(document["growth"]) == 2
+
+
+def test_a_singular_law_is_reported_without_nan():
+    result = irreducible_error(Gaussian([[1.0, 1.0], [1.0, 1.0]]), ["mmvae"])
+    document = json.loads(to_json(result))
+    assert document["entropy"]["value"] == "-inf"
+    assert result["mmvae"].modalities.total_correlation_term.value == 0
+    assert to_html(result)
+
+
+def test_refused_numbers_are_null_with_the_reason_everywhere():
+    rng = np.random.default_rng(1)
+    result = irreducible_error({name: rng.integers(0, 40, 500) for name in "abc"}, "mopoe")
+    document = json.loads(to_json(result))
+    refused = document["schemes"]["mopoe"]["generative_discrepancy"]
+    assert refused["value"] is None
+    assert "too few" in refused["notes"][0]
+    assert "too few" in headline(result)[0]
+    assert "too few" in to_html(result)
+
+
+def test_continuous_data_lead_with_the_numbers_that_keep_their_value():
+    rng = np.random.default_rng(2)
+    result = irreducible_error({"a": rng.normal(size=(200, 2)), "b": rng.normal(size=200)}, "mmvae")
+    names = [row.name for row in table_rows(result)]
+    assert names.index("Delta (paper)") > names.index("irreducible ELBO loss, decoder factorised over units")
+    assert any("units of measurement" in warning for warning in all_warnings(result))
+    assert [row.name for row in table_rows(irreducible_error(XOR))][1] == "Delta (paper)"
+
+
+def test_bits_are_nats_over_ln_2_and_only_in_reports():
+    result = irreducible_error(XOR, "mmvae")
+    cells = {row.name: row.cells[0].value for row in table_rows(result, "bits")}
+    assert cells["irreducible ELBO loss"] == "1.000000"
+    assert json.loads(to_json(result))["schemes"]["mmvae"]["total_correlation_term"]["value"] == pytest.approx(
+        math.log(2)
+    )
+
+
+def test_the_terminal_table_names_every_scheme_and_warning():
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(to_terminal(irreducible_error(sampled(), ["mmvae", "mopoe"])))
+    text = console.export_text()
+    for word in ("mmvae", "mopoe", "Delta (paper)", "quoted bound (refuted)", "McDiarmid"):
+        assert word in text
+
+
+class _Links(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.found, self.open, self.images = [], [], 0
+
+    def handle_starttag(self, tag, attributes):
+        for name, value in attributes:
+            if name in ("src", "href", "action", "data"):
+                self.found.append(value)
+        self.images += tag == "img"
+        if tag not in ("meta", "img", "br", "link"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_one_file_well_formed_and_needs_no_network():
+    page = to_html(irreducible_error(sampled(), ["mvae", "mmvae", "mopoe", "mvae-subsampled"], source="<odd & name>"))
+    parser = _Links()
+    parser.feed(page)
+    assert parser.open == []
+    assert parser.images == 4
+    assert all(link.startswith("data:image/svg+xml;base64,") for link in parser.found)
+    assert "@import" not in page
+    assert "url(" not in page
+    assert "&lt;odd &amp; name&gt;" in page
+    for term, _ in GLOSSARY:
+        assert term in page
+
+
+def test_pages_are_reproducible():
+    assert to_html(irreducible_error(XOR)) == to_html(irreducible_error(XOR))
+
+
+def test_results_print_well():
+    result = irreducible_error(XOR, ["mmvae", "mvae-subsampled"])
+    assert "Delta = 0.693147 nats (exact)" in str(result)
+    assert "<table>" in result._repr_html_()
+    assert "<code>" in result["mmvae"].generative_discrepancy._repr_html_()
+
+
+def test_schemes_as_objects_names_and_weights():
+    odd = SubsetScheme({(0,): 0.5, (0, 1, 2): 0.5}, label="odd")
+    result = irreducible_error(XOR, [odd, "left:1/2,left+right+parity:1/2", mvae_subsampled(3)])
+    assert [b.scheme.label for b in result.schemes] == ["odd", "left:1/2,left+right+parity:1/2", "mvae-subsampled"]
+    assert result.schemes[0].generative_discrepancy == result.schemes[1].generative_discrepancy
+    assert result.growth == ()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scheme": "vae"}, "unknown scheme 'vae'"),
+        ({"scheme": []}, "no scheme"),
+        ({"scheme": ["mmvae", "mmvae"]}, "given twice"),
+        ({"scheme": mmvae(2)}, "over 2 modalities, the entropies over 3"),
+        ({"confidence": 1.0}, "between 0 and 1"),
+        ({"scheme": "left:0.5,right:0.6"}, "sum to 1.1"),
+        ({"scheme": "left:x"}, "not a weight"),
+        ({"scheme": "top:1"}, "unknown name 'top'"),
+        ({"scheme": "left:-1,right:2"}, "must be finite and not negative"),
+    ],
+)
+def test_wrong_requests_are_one_clear_line(options, message):
+    with pytest.raises(InputError, match=message) as caught:
+        irreducible_error(XOR, **{"scheme": "mmvae", **options})
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_neither_law_nor_data_is_refused():
+    with pytest.raises(InputError, match="list is neither a law, samples"):
+        irreducible_error([[0.5, 0.5]], "mmvae")
