@@ -39,9 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         code: int = options.run(options)
+        sys.stdout.flush()
     except InputError as error:
         print(f"bounds: error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # the reader has gone, as in `bounds irreducible data.csv | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("bounds: interrupted", file=sys.stderr)
         return 130

@@ -54,20 +54,22 @@ def _descend(
 ) -> Iterator[tuple[list[int], np.ndarray]]:
     """All subsets that keep the columns before ``start``, each reached by dropping columns in order."""
     code, size = joint_code(columns, alphabets)
-    if size <= DENSE_CELLS_PER_ROW * len(code):
+    dense = size <= DENSE_CELLS_PER_ROW * len(code)
+    if dense:
         table = np.bincount(code, weights)
         values = np.flatnonzero(table)
         counts = table[values].astype(np.int64)
-        where = np.empty(len(table), dtype=np.int64)
-        where[code] = np.arange(len(code))
-        representatives = where[values]
     else:
-        _, representatives, inverse = np.unique(code, return_index=True, return_inverse=True)
+        _, first, inverse = np.unique(code, return_index=True, return_inverse=True)
         counts = np.bincount(inverse, weights).astype(np.int64)
     yield kept, counts
     if len(columns) == 1 or start == len(columns):
         return
-    distinct = [column[representatives] for column in columns]
+    if dense:
+        row_of = np.empty(len(table), dtype=np.int64)
+        row_of[code] = np.arange(len(code))
+        first = row_of[values]
+    distinct = [column[first] for column in columns]
     for i in range(start, len(columns)):
         yield from _descend(
             distinct[:i] + distinct[i + 1 :], alphabets[:i] + alphabets[i + 1 :], counts, kept[:i] + kept[i + 1 :], i

@@ -124,8 +124,16 @@ class Discrete:
     @property
     def modality_pmf(self) -> np.ndarray:
         """The table with one axis per modality."""
-        ends = np.cumsum([0, *self.layout.sizes])
-        return self.pmf.reshape([math.prod(self.pmf.shape[a:b]) for a, b in pairwise(ends)])
+        return self.pmf.reshape(self._alphabets(self.layout.sizes))
+
+    @property
+    def unit_alphabets(self) -> tuple[int, ...]:
+        """The number of values of each decoder unit."""
+        return self._alphabets(self.layout.unit_sizes)
+
+    def _alphabets(self, sizes: Sequence[int]) -> tuple[int, ...]:
+        ends = np.cumsum([0, *sizes])
+        return tuple(math.prod(self.pmf.shape[a:b]) for a, b in pairwise(ends))
 
     def entropy_vector(self) -> EntropyVector:
         """Exact entropies of all subsets of the modalities, in nats."""

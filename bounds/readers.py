@@ -10,6 +10,7 @@ import math
 import os
 import re
 import struct
+import sys
 import tokenize
 import warnings
 import zipfile
@@ -34,7 +35,13 @@ if TYPE_CHECKING:
 MAX_ARRAY_HEADER = 1 << 16
 MAX_LINE = 1 << 21
 
+#: Columns for which one query counts what they hold.
+CHUNK = 256
+
 _CSV_DELIMITERS = ",;\t|"
+_NUMBER = "TRY_CAST(c{i} AS DOUBLE)"
+# A cast to BIGINT rounds.
+_WHOLE = "CASE WHEN NOT regexp_matches(c{i}, '[.eE]') THEN TRY_CAST(c{i} AS BIGINT) END"
 _NUMERIC = re.compile(r"U?(TINY|SMALL|BIG)INT|U?INTEGER|BOOLEAN|FLOAT|DOUBLE")
 _WIDE = re.compile(r"U?HUGEINT|DECIMAL\(\d+,\s*\d+\)")
 _TEXT = re.compile(r"VARCHAR|ENUM\(.*\)|UUID", re.DOTALL)
@@ -236,20 +243,17 @@ def _header(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> _Memb
     """The declared shape and type of an array, checked against the memory and the archive before it is loaded."""
     with _damage(f"array {name!r} is damaged", *_ZIP_ERRORS), archive.open(info) as stream:
         start = io.BytesIO(stream.read(MAX_ARRAY_HEADER))
-    with _damage(f"array {name!r} has a damaged header", *_HEADER_ERRORS), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        version = np.lib.format.read_magic(start)
-        readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        if version not in readers:
-            raise InputError(f"array {name!r} has the .npy version {version}: save it as plain numbers or text")
-        shape, _, dtype = readers[version](start)
+    try:
+        shape, dtype = _shape_and_type(start)
+    except _HEADER_ERRORS:
+        raise InputError(f"array {name!r} has a damaged header: write the file again with numpy.savez") from None
     if dtype.hasobject:
         raise InputError(
             f"array {name!r} holds pickled Python objects, which are never loaded: save it as numbers or text"
         )
     if dtype.itemsize == 0 or len(shape) > 64 or any(k < 0 for k in shape):
         raise InputError(f"array {name!r} has a damaged header (shape {shape}, type {dtype})")
-    check_fits(f"array {name!r}", shape, "use fewer rows or modalities", max(8, dtype.itemsize))
+    check_fits(f"array {name!r}", shape, "give fewer rows or modalities", max(8, dtype.itemsize))
     if info.file_size != start.tell() + math.prod(shape) * dtype.itemsize:
         raise InputError(
             f"array {name!r} is damaged: its header declares the shape {shape} of {dtype}, "
@@ -258,9 +262,22 @@ def _header(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> _Memb
     return _Member(info, name, shape, dtype)
 
 
+def _shape_and_type(start: io.BytesIO) -> tuple[tuple[int, ...], np.dtype]:
+    """What the header of an array says. Files written by Python 2 make numpy warn, to no purpose here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        shape, _, dtype = readers[np.lib.format.read_magic(start)](start)
+    return shape, dtype
+
+
 def _array(archive: zipfile.ZipFile, member: _Member) -> np.ndarray:
     with _damage(f"array {member.name!r} is damaged", *_ZIP_ERRORS), archive.open(member.info) as stream:
         array: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
+    if array.dtype.kind == "U" and array.size:
+        points = np.ascontiguousarray(array, array.dtype.newbyteorder("=")).reshape(-1).view(np.uint32)
+        if points.max() > sys.maxunicode:
+            raise InputError(f"array {member.name!r} is damaged: it holds text with characters that do not exist")
     return array
 
 
@@ -308,7 +325,7 @@ def _read_csv(path: str, modalities: Sequence[str], types: Mapping[str, str] | N
         _check_table(rows, declared, itemsize=32)
         chosen = ", ".join(f"c{i}" for i in declared)
         connection.execute(f"CREATE TEMP TABLE data AS SELECT {chosen} FROM {table}", given)
-        casts = {i: _csv_cast(connection, i, names[i], rows, kind) for i, kind in declared.items()}
+        casts = _csv_casts(connection, declared, names, rows)
         arrays = _fetch(connection, casts, "data", [])
     return _to_samples(groups, names, arrays, types, path)
 
@@ -326,13 +343,17 @@ def _csv_header(path: str) -> tuple[str, list[str]]:
             raise InputError(f"the first line is longer than {MAX_LINE} characters: is this a .csv?")
     except UnicodeDecodeError:
         raise InputError("is not UTF-8 text: save it with that encoding") from None
+    if text.count('"') % 2:
+        raise InputError("a quote in the first line is not closed")
     headers = {}
     for delimiter in _CSV_DELIMITERS:
         fields = csv.reader(io.StringIO(text, ""), delimiter=delimiter, skipinitialspace=True, strict=True)
         with suppress(csv.Error):
             headers[delimiter] = next(fields, [])
     if not headers:
-        raise InputError("the column names in the first line cannot be read: are its quotes closed?")
+        raise InputError(
+            "the column names in the first line cannot be read: put quotes around whole names, and double them inside"
+        )
     delimiter = max(headers, key=lambda d: len(headers[d]))
     names = [name.strip() for name in headers[delimiter]]
     if not any(names):
@@ -353,31 +374,53 @@ def _look_like_data(names: Sequence[str]) -> bool:
     return not counted
 
 
-def _csv_cast(connection: duckdb.DuckDBPyConnection, position: int, name: str, rows: int, declared: str | None) -> str:
-    """The SQL of a column of text as what it is: whole numbers, numbers, or text (also where values are missing)."""
-    c = f"c{position}"
+def _csv_casts(
+    connection: duckdb.DuckDBPyConnection, declared: Mapping[int, str | None], names: Sequence[str], rows: int
+) -> dict[int, str]:
+    """For each column of text the SQL of what it is: whole numbers, numbers, or text."""
+    casts = {}
+    columns = list(declared)
+    for chunk in (columns[start : start + CHUNK] for start in range(0, len(columns), CHUNK)):
+        present = _counts(connection, "c{i}", chunk)
+        numbers = _counts(connection, _NUMBER, chunk)
+        whole = _counts(connection, _WHOLE, chunk)
+        for i in chunk:
+            if present[i] < rows:
+                casts[i] = f"c{i}"  # refused when the dataset is built
+            elif numbers[i] < rows:
+                _check_text(connection, i, names[i], rows, numbers[i], declared[i])
+                casts[i] = f"c{i}"
+            else:
+                casts[i] = f"CAST(c{i} AS {'BIGINT' if whole[i] == rows else 'DOUBLE'})"
+    return casts
 
-    def count(expression: str) -> int:
-        return _count(connection, "data", [], f"count({expression})")
 
-    if count(c) < rows:
-        return c
-    numbers = count(f"TRY_CAST({c} AS DOUBLE)")
-    if numbers == rows:
-        whole = count(f"CASE WHEN regexp_full_match(trim({c}), '[+-]?[0-9]+') THEN TRY_CAST({c} AS BIGINT) END")
-        return f"CAST({c} AS {'BIGINT' if whole == rows else 'DOUBLE'})"
+def _counts(connection: duckdb.DuckDBPyConnection, expression: str, columns: Sequence[int]) -> dict[int, int]:
+    """In how many rows an expression of a column ``c{i}`` is not NULL, for each column."""
+    sql = ", ".join(f"count({expression.format(i=i)})" for i in columns)
+    return dict(zip(columns, connection.execute(f"SELECT {sql} FROM data").fetchall()[0], strict=True))
+
+
+def _check_text(
+    connection: duckdb.DuckDBPyConnection, position: int, name: str, rows: int, numbers: int, declared: str | None
+) -> None:
+    """Refuses text that was hardly meant as symbols: damaged or foreign numbers, and dates."""
+
+    def in_all(expression: str) -> bool:
+        return _counts(connection, expression, [position])[position] == rows
+
     if declared == "discrete":
-        return c
-    if declared or 2 * numbers >= rows or count(f"TRY_CAST(replace({c}, ',', '') AS DOUBLE)") == rows:
+        return
+    if declared or 2 * numbers >= rows or in_all("TRY_CAST(replace(c{i}, ',', '') AS DOUBLE)"):
+        c = f"c{position}"
         query = f"SELECT {c} FROM data WHERE TRY_CAST({c} AS DOUBLE) IS NULL LIMIT 1"
         example = (connection.execute(query).fetchone() or [""])[0]
         raise InputError(
             f"column {name!r} has {rows - numbers} of {rows} values that are no plain numbers, such as {example!r}: "
             "correct or drop these rows, or declare it discrete if the values are symbols"
         )
-    if max(count(f"TRY_CAST({c} AS TIMESTAMP)"), count(f"TRY_CAST({c} AS TIME)")) == rows:
+    if in_all("TRY_CAST(c{i} AS TIMESTAMP)") or in_all("TRY_CAST(c{i} AS TIME)"):
         raise _date(name)
-    return c
 
 
 def _read_parquet(path: str, modalities: Sequence[str], types: Mapping[str, str] | None) -> Samples:
@@ -450,10 +493,8 @@ def _as_pattern(path: str) -> str:
     return re.sub(r"([*?\[])", r"[\1]", os.path.abspath(path))
 
 
-def _count(
-    connection: duckdb.DuckDBPyConnection, table: str, given: Sequence[object], expression: str = "count(*)"
-) -> int:
-    row = connection.execute(f"SELECT {expression} FROM {table}", given).fetchone()
+def _count(connection: duckdb.DuckDBPyConnection, table: str, given: Sequence[object]) -> int:
+    row = connection.execute(f"SELECT count(*) FROM {table}", given).fetchone()
     return int(row[0]) if row else 0
 
 
@@ -505,6 +546,11 @@ def _check_unique(names: Sequence[str], what: str) -> None:
         seen.add(name)
 
 
+def _first_line(error: BaseException) -> str:
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return "".join(c for c in line if c.isprintable()).strip(" :")
+
+
 @contextmanager
 def _damage(what: str, *errors: type[BaseException]) -> Iterator[None]:
     """Turns the errors a library raises for a damaged file into one line that starts with ``what``."""
@@ -513,8 +559,7 @@ def _damage(what: str, *errors: type[BaseException]) -> Iterator[None]:
     except InputError:
         raise
     except errors as error:
-        detail = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"{what} ({detail})") from None
+        raise InputError(f"{what} ({_first_line(error)})") from None
 
 
 @contextmanager
@@ -528,7 +573,7 @@ def _csv_damage() -> Iterator[None]:
         text = str(error).strip()
         line = re.search(r"CSV Error on Line: (\d+)", text)
         problem = re.search(r"^(Expected Number of Columns.*|Invalid unicode.*|.*unterminated quote.*)$", text, re.M)
-        detail = problem[1].strip() if problem else text.splitlines()[0]
+        detail = problem[1].strip() if problem else _first_line(error)
         where = f"line {line[1]}: " if line else ""
         raise InputError(f"is not a well-formed .csv in UTF-8 ({where}{detail})") from None
 

@@ -4,9 +4,10 @@ import itertools
 from fractions import Fraction
 
 import numpy as np
+from hypothesis import strategies as st
+
 from bounds import SubsetScheme
 from bounds.subsets import members
-from hypothesis import strategies as st
 
 
 @st.composite

@@ -5,9 +5,10 @@ import warnings
 
 import numpy as np
 import pytest
+from strategies_for_tests import random_pmf
+
 from bounds import Discrete, Functional
 from bounds.subsets import members
-from strategies_for_tests import random_pmf
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # those of dit's own imports

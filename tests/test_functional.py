@@ -5,10 +5,11 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from bounds import TC, Functional, H, I, InputError, ParseError
-from bounds.subsets import format_subset
 from hypothesis import given
 from hypothesis import strategies as st
+
+from bounds import TC, Functional, H, I, InputError, ParseError
+from bounds.subsets import format_subset
 
 XYZ = ("X", "Y", "Z")
 NAMES = ("image", "t", "X_3", "X1[0]")

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bounds import Gaussian, lattice
-from bounds.lattice import correlation, gaussian_entropies, pmf_entropies
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies_for_tests import (
@@ -22,6 +20,9 @@ from strategies_for_tests import (
     random_pmf,
     variables_of,
 )
+
+from bounds import Gaussian, lattice
+from bounds.lattice import correlation, gaussian_entropies, pmf_entropies
 
 #: Sums of up to 1e5 terms p ln p, each within an ulp, added pairwise.
 ROUNDING = 1e-12

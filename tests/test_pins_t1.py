@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from bounds import Gaussian, SubsetScheme, distortion_floor, full, mmvae, total_correlation_term
+from pins_common import IDENTITY, LinearGaussianVAE, dsbs, random_case, random_law
+
+from bounds import Gaussian, SubsetScheme, distortion_floor, full, total_correlation_term
 from bounds.lattice import marginal_entropy
 from bounds.subsets import members, union
-from pins_common import IDENTITY, LinearGaussianVAE, dsbs, random_case, random_law
 from toy_models import TabularVAE, elbo_terms, optimal_decoders
 
 
@@ -55,14 +56,11 @@ def test_equality_with_unit_decoders_of_a_latent_that_determines_what_is_seen(se
     assert abs(terms.distortion - terms.floor) < IDENTITY
 
 
-def test_planted_fault_a_floor_that_is_too_high_is_caught():
-    """Equality cases exceed any floor raised by more than rounding."""
-    law, copy = dsbs(0.1), np.eye(2)
-    terms = elbo_terms(optimal_decoders(law, mmvae(2), {1: copy, 2: copy}), law, mmvae(2))
-    assert terms.distortion < float(distortion_floor(law.entropy_vector(), mmvae(2))) + 0.5  # H(X_A|Z) is not 0 here
-    alone = SubsetScheme({1: 1}, 2)
-    terms = elbo_terms(optimal_decoders(law, alone, {1: copy}), law, alone)
-    assert not terms.distortion >= float(distortion_floor(law.entropy_vector(), alone)) + 1e-9
+def test_planted_fault_a_floor_that_is_too_high_is_violated():
+    """A floor raised by a thousandth of a nat is caught by the model that attains the true one."""
+    law, alone = dsbs(0.1), SubsetScheme({1: 1}, 2)
+    terms = elbo_terms(optimal_decoders(law, alone, {1: np.eye(2)}), law, alone)
+    assert terms.distortion < float(distortion_floor(law.entropy_vector(), alone)) + 1e-3
 
 
 @pytest.mark.parametrize("spread", [1e-2, 1e-4, 1e-8])

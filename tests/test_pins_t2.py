@@ -4,17 +4,6 @@ import math
 
 import numpy as np
 import pytest
-from bounds import (
-    Discrete,
-    Gaussian,
-    SubsetScheme,
-    elbo_ceiling,
-    entropy,
-    generative_discrepancy,
-    mmvae,
-    total_correlation_term,
-)
-from bounds.subsets import members
 from pins_common import (
     IDENTITY,
     LN2,
@@ -31,6 +20,18 @@ from pins_common import (
     random_scheme,
     xor_triple,
 )
+
+from bounds import (
+    Discrete,
+    Gaussian,
+    SubsetScheme,
+    elbo_ceiling,
+    entropy,
+    generative_discrepancy,
+    mmvae,
+    total_correlation_term,
+)
+from bounds.subsets import members
 from toy_models import TabularVAE, elbo_terms, optimal_decoders, random_model, reference_models
 
 SEEDS = range(60)
@@ -192,10 +193,18 @@ def test_trap_tc_can_exceed_delta_with_two_modalities_of_pixels():
 
 @pytest.mark.parametrize("seed", range(60))
 def test_trap_tc_cannot_exceed_delta_with_up_to_three_single_units(seed):
-    """T2 trap (vi): 'with single-unit modalities only if M >= 4'. The empty subset, which sees nothing, is left out."""
+    """T2 trap (vi): 'with single-unit modalities only if M >= 4', for nonempty A: it takes three unseen units."""
     rng = np.random.default_rng(seed)
     m = int(rng.integers(2, 4))
     h = random_law(rng, rng.integers(2, 4, m).tolist()).entropy_vector()
-    scheme = SubsetScheme({a: w for a, w in random_scheme(rng, m).weights.items() if a} or {1: 1}, m) if False else None
-    scheme = mmvae(m) if scheme is None else scheme
-    assert float(total_correlation_term(h, scheme)) <= float(generative_discrepancy(h, scheme)) + IDENTITY
+    for subset in range(1, 1 << m):
+        scheme = SubsetScheme({subset: 1}, m)
+        assert float(total_correlation_term(h, scheme)) <= float(generative_discrepancy(h, scheme)) + IDENTITY
+
+
+def test_trap_tc_exceeds_delta_with_three_single_units_and_an_encoder_that_sees_nothing():
+    """The empty subset is the exception to 'only if M >= 4': three copies of one bit, TC = 2 ln2 > ln2 = Delta."""
+    h = from_functions(1, [lambda a: a] * 3).entropy_vector()
+    scheme = SubsetScheme({0: 1}, 3, allow_empty=True)
+    assert_closed(float(total_correlation_term(h, scheme)), 2 * LN2)
+    assert_closed(float(generative_discrepancy(h, scheme)), LN2)

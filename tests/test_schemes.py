@@ -6,12 +6,12 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from bounds import FAMILIES, InputError, SubsetScheme, full, mmvae, mopoe, mvae_subsampled
-from bounds.schemes import parse_scheme
-from bounds.subsets import mask_of
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies_for_tests import schemes
+
+from bounds import FAMILIES, InputError, SubsetScheme, full, mmvae, mopoe, mvae_subsampled
+from bounds.schemes import parse_scheme
 
 THIRD = Fraction(1, 3)
 
@@ -281,7 +281,3 @@ def test_unreadable_schemes(text, problem):
 def test_what_is_written_is_read_back(scheme):
     text = ",".join(f"{'+'.join(NAMES[m] for m in range(3) if mask >> m & 1)}:{w}" for mask, w in scheme)
     assert parse_scheme(text, NAMES).weights == scheme.weights
-
-
-def test_masks_and_indices_agree():
-    assert mask_of((0, 2)) == 5

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bounds.ceilings import distortion_floor, elbo_ceiling, entropy, generative_discrepancy
+from bounds.elbo import ElboTerms, Inequality
+from bounds.finite import elbo_terms
 from bounds.quantity import Quantity
-from toy_models.reference import ReferenceModel
-from toy_models.tabular import elbo_terms
-from toy_models.terms import ElboTerms, Inequality
+from bounds.reference import ReferenceModel
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from bounds.errors import InputError
+from bounds.reference import reference_models
 from toy_models.claims import Evaluation, evaluate
-from toy_models.reference import reference_models
 
 FINE, VIOLATED, BAD_INPUT = 0, 1, 2
 
@@ -49,13 +49,12 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _list() -> int:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("name", "lesson", "source", box=None, pad_edge=False)
     for reference in reference_models().values():
         table.add_row(reference.name, reference.story, reference.source)
-    Console().print(table)
+    _show(table)
     return FINE
 
 
@@ -75,7 +74,6 @@ def _evaluate(name: str, as_json: bool) -> int:
 
 
 def _print(evaluation: Evaluation) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     numbers = Table("nats per example", title="exact terms and ceilings", title_justify="left")
@@ -94,9 +92,19 @@ def _print(evaluation: Evaluation) -> None:
         left, right = (f"{side:.6f}" for side in (claim.inequality.left, claim.inequality.right))
         status = f"{'proved' if claim.proved else 'not a theorem'} ({claim.source})"
         claims.add_row(claim.statement, left, right, "yes" if claim.inequality.holds else "NO", status)
+    reference = evaluation.reference
+    _show(f"{reference.name} ({reference.source}): {reference.story}", numbers, claims)
+
+
+def _show(*parts: object) -> None:
+    """Prints with the terminal's width and colours, but through ``print``: rich exits with 1 when a pipe closes."""
+    from rich.console import Console
+
     console = Console()
-    console.print(f"{evaluation.reference.name} ({evaluation.reference.source}): {evaluation.reference.story}")
-    console.print(numbers, claims)
+    with console.capture() as captured:
+        for part in parts:
+            console.print(part)
+    print(captured.get(), end="")
 
 
 _LABELS = {

@@ -9,9 +9,9 @@ from types import MappingProxyType
 
 import numpy as np
 
+from bounds.finite import TabularVAE, optimal_decoders
 from bounds.joints import CommonCause, Discrete
 from bounds.schemes import SubsetScheme, mmvae
-from toy_models.tabular import TabularVAE, optimal_decoders
 
 
 @dataclass(frozen=True, eq=False)
