@@ -1,7 +1,6 @@
 """Analytic bounds for multimodal VAEs: what encoding subsets of the modalities must cost on given data."""
 
 from bounds.ceilings import (
-    OBJECTIVES,
     distortion_floor,
     elbo_ceiling,
     entropy,
@@ -14,6 +13,7 @@ from bounds.errors import InputError, ObjectiveError, ParseError
 from bounds.functional import TC, Functional, H, I
 from bounds.irreducible import IrreducibleError, irreducible_error
 from bounds.joints import CommonCause, Discrete, Gaussian
+from bounds.objectives import OBJECTIVES
 from bounds.quantity import Quantity
 from bounds.samples import Samples
 from bounds.schemes import FAMILIES, SubsetScheme, full, mmvae, mopoe, mvae_subsampled

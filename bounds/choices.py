@@ -86,7 +86,8 @@ def linear_code(choices: Choices, modalities: Sequence[int], bits: int = 2, unit
     cells = 1
     for _ in range(count):
         # The bits of one number say which linear forms of the word the modality shows.
-        forms = (choices.integer(0, (1 << bits) - 2),) if single else members(choices.integer(1, (1 << (1 << bits) - 1) - 1))
+        last = (1 << bits) - 1
+        forms = (choices.integer(0, last - 1),) if single else members(choices.integer(1, (1 << last) - 1))
         shown = sum((np.bitwise_count(words & form + 1).astype(int) % 2) << i for i, form in enumerate(forms))
         symbols, unit = np.unique(shown, return_inverse=True)
         repeated = choices.integer(1, units)
@@ -103,12 +104,12 @@ def linear_code(choices: Choices, modalities: Sequence[int], bits: int = 2, unit
 def gaussian_law(
     choices: Choices, modalities: Sequence[int], max_size: int = 2, scalar_units: bool = False
 ) -> Gaussian:
-    """``L L'`` with ``L`` of small rationals: uncorrelated for zero bytes, near-singular and of odd scale for others."""
+    """``L L'`` with ``L`` of small rationals: uncorrelated for zero bytes, strongly correlated and odd scales else."""
     sizes = [choices.integer(1, max_size) for _ in range(choices.pick(modalities))]
     d = sum(sizes)
     lower = np.zeros((d, d))
     lower[np.tril_indices(d, -1)] = (choices.take(d * (d - 1) // 2) % 9 + 4) % 9 / 2 - 2
-    lower[np.diag_indices(d)] = [choices.pick((1.0, 0.5, 2.0, 0.05)) for _ in range(d)]
+    lower[np.diag_indices(d)] = [choices.pick((1.0, 0.5, 2.0, 0.1)) for _ in range(d)]
     scale = choices.pick((1.0, 0.01, 100.0))
     return Gaussian(scale**2 * lower @ lower.T, sizes, units="scalar" if scalar_units else None)
 
@@ -178,7 +179,5 @@ def code_model(choices: Choices, law: Discrete, scheme: SubsetScheme, max_codes:
 
     blur = choices.pick((0.1, 0.3, 0.02, 0.2))
     decoders = [(1 - blur) * normalised(given([u]).T) + blur / k for u, k in enumerate(alphabets)]
-    encoders = {
-        subset: normalised(given(members(union(law.layout.modality_units, subset)))) for subset, _ in scheme
-    }
+    encoders = {subset: normalised(given(members(union(law.layout.modality_units, subset)))) for subset, _ in scheme}
     return TabularVAE(normalised(given([])), decoders, encoders)

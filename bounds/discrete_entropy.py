@@ -38,10 +38,7 @@ def chao_wang_jost(counts: np.ndarray) -> float:
     once, twice = int((counts == 1).sum()), int((counts == 2).sum())
     if not once:
         return seen
-    if twice:
-        a = 2 * twice / ((total - 1) * once + 2 * twice)
-    else:
-        a = 2 / ((total - 1) * (once - 1) + 2)
+    a = 2 * twice / ((total - 1) * once + 2 * twice) if twice else 2 / ((total - 1) * (once - 1) + 2)
     if a >= 1:
         return seen
     # (1-a)^(1-N) [-ln a - sum_{r<N} (1-a)^r / r] = int_0^inf (1-a) e^(-N s) / (1 - (1-a) e^(-s)) ds, where

@@ -182,14 +182,14 @@ def _continuous(samples: Samples, estimator: str, reason: str) -> Estimate:
     dimension = data.shape[1]
     if n < dimension + 2:
         raise InputError(
-            f"{n} rows for {dimension} continuous columns: the covariance is singular, so a Gaussian entropy would show "
-            "nothing but the shrinkage; give more rows or fewer columns"
+            f"{n} rows for {dimension} continuous columns: the covariance is singular, so a Gaussian entropy would "
+            "show nothing but the shrinkage; give more rows or fewer columns"
         )
     warnings = []
     tied = _tied(samples)
     if tied:
         warnings.append(
-            f"{len(tied)} columns repeat most of their values ({', '.join(tied[:3])}{', ...' if len(tied) > 3 else ''}): "
+            f"{len(tied)} columns repeat most of their values, such as {', '.join(tied[:3])}: "
             "a density is a model of quantised data, not a property of it"
         )
         if estimator == "gaussian-copula":
@@ -269,7 +269,7 @@ def _logdet_bias(n: int, dimension: int) -> float:
 def _minus_log_density(column: np.ndarray) -> np.ndarray:
     """Minus the log density of each row, from the spacing of its ``2 m`` neighbours (Vasicek's window)."""
     n = len(column)
-    window = int(math.floor(math.sqrt(n) + 0.5))
+    window = math.floor(math.sqrt(n) + 0.5)
     order = np.argsort(column)
     ranks = np.arange(n)
     upper, lower = np.minimum(ranks + window, n - 1), np.maximum(ranks - window, 0)

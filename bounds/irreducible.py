@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from bounds.ceilings import (
-    OBJECTIVES,
     distortion_floor,
     elbo_ceiling,
     entropy,
@@ -22,6 +21,7 @@ from bounds.entropies import EntropyVector
 from bounds.errors import InputError
 from bounds.estimators import Track, estimate, no_progress
 from bounds.joints import Law
+from bounds.objectives import OBJECTIVES
 from bounds.quantity import Quantity
 from bounds.samples import Samples
 from bounds.schemes import FAMILIES, SubsetScheme, parse_scheme
@@ -71,7 +71,7 @@ class SchemeBounds:
         return {
             "weights": {format_subset(mask, names) or "(empty)": str(weight) for mask, weight in self.scheme},
             "objective": self.scheme.objective,
-            "objective_is": OBJECTIVES[self.scheme.objective],
+            "objective_is": OBJECTIVES[self.scheme.objective].meaning,
             "note": self.scheme.note,
             "generative_discrepancy": _dict(self.generative_discrepancy),
             **self.modalities.to_dict(),
@@ -260,7 +260,8 @@ def _entropies(
 
 
 def _level(h: EntropyVector, scheme: SubsetScheme, confidence: float) -> LevelBounds:
-    published = elbo_ceiling(h, scheme, scheme.objective, k=PUBLISHED_K, confidence=confidence)
+    samples: dict[str, Any] = {"k": PUBLISHED_K} if "k" in OBJECTIVES[scheme.objective].parameters else {}
+    published = elbo_ceiling(h, scheme, scheme.objective, confidence=confidence, **samples)
     if scheme.objective == "sub-sampled":
         return LevelBounds(None, None, None, published)
     return LevelBounds(

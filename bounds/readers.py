@@ -41,7 +41,10 @@ CHUNK = 256
 _CSV_DELIMITERS = ",;\t|"
 _NUMBER = "TRY_CAST(c{i} AS DOUBLE)"
 # A cast to BIGINT rounds.
-_WHOLE = "CASE WHEN NOT regexp_matches(c{i}, '[.eE]') THEN TRY_CAST(c{i} AS BIGINT) END"
+_WHOLE = (
+    "CASE WHEN NOT (contains(c{i}, '.') OR contains(c{i}, 'e') OR contains(c{i}, 'E')) "
+    "THEN TRY_CAST(c{i} AS BIGINT) END"
+)
 _NUMERIC = re.compile(r"U?(TINY|SMALL|BIG)INT|U?INTEGER|BOOLEAN|FLOAT|DOUBLE")
 _WIDE = re.compile(r"U?HUGEINT|DECIMAL\(\d+,\s*\d+\)")
 _TEXT = re.compile(r"VARCHAR|ENUM\(.*\)|UUID", re.DOTALL)

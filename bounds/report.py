@@ -11,8 +11,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from bounds import plots
-from bounds.ceilings import OBJECTIVES
 from bounds.irreducible import IrreducibleError, LevelBounds, SchemeBounds
+from bounds.objectives import OBJECTIVES
 from bounds.quantity import Quantity
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def to_html(result: IrreducibleError, unit: Unit = "nats") -> str:
         rows=table_rows(result, unit),
         figures=_figures(result),
         glossary=GLOSSARY,
-        objectives=OBJECTIVES,
+        objectives={name: objective.meaning for name, objective in OBJECTIVES.items()},
         guarantees=[(name, text) for name, text in GUARANTEES if name in _guarantees(result)],
         version=bounds.__version__,
     )

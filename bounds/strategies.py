@@ -69,7 +69,7 @@ def schemes(n_modalities: int, allow_empty: bool = False) -> st.SearchStrategy[S
 
 
 def tabular_models(law: Discrete, scheme: SubsetScheme, max_latents: int = 3) -> st.SearchStrategy[TabularVAE]:
-    """Finite VAEs for a law and a scheme: prior, decoders and per-subset encoders, zeros and constant latents included."""
+    """Finite VAEs for a law and a scheme: any prior, decoders and per-subset encoders, constant latents included."""
     return decoded(lambda choices: decode.tabular_model(choices, law, scheme, max_latents), 4 * LENGTH)
 
 

@@ -189,7 +189,8 @@ def check_marginal(law, mask):
 
 
 def check_same_vector(one, other):
-    """Values, and the names and grouping of the units; those of a single unit may differ."""
+    """Values, and the names and grouping of the units."""
+    assert one.names == other.names
     assert one.modality_names == other.modality_names
     assert one.modality_units == other.modality_units
     assert one.kind == other.kind

@@ -35,8 +35,8 @@ from bounds.symbolic import (
     limit_at_share,
     total_correlation_term,
 )
-from bounds.symbolic_identity import visibly_nonnegative
-from bounds.symbolic_structure import expression
+from bounds.symbolic.identity import visibly_nonnegative
+from bounds.symbolic.structure import expression
 
 SCHEMES = {"full": bounds.full, "mmvae": bounds.mmvae, "mopoe": bounds.mopoe}
 QUANTITIES = [

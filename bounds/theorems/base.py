@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from fractions import Fraction
 from functools import cached_property
 from types import MappingProxyType
@@ -187,10 +187,10 @@ def _table(table: np.ndarray) -> Any:
 
 
 def _setting(value: Any) -> Any:
-    return (
-        value.tolist()
-        if isinstance(value, np.ndarray)
-        else value
-        if isinstance(value, int | float | str)
-        else str(value)
-    )
+    if isinstance(value, np.ndarray):
+        return _table(value)
+    if isinstance(value, tuple | list):
+        return [_setting(item) for item in value]
+    if is_dataclass(value):
+        return {one.name: _setting(getattr(value, one.name)) for one in fields(value)}
+    return value

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from bounds.reference import reference_models
 from bounds.theorems.base import Case, Theorem, at_least, equal
@@ -10,10 +12,10 @@ from bounds.theorems.cases import model_cases
 from bounds.theorems.tables import Tables, kl, mean_log, ratio
 
 
-def reference_case(name: str) -> Case:
+def reference_case(name: str, settings: Mapping[str, Any] | None = None) -> Case:
     """A named finite model as a case."""
     reference = reference_models()[name]
-    return Case(reference.law, reference.scheme, reference.model)
+    return Case(reference.law, reference.scheme, reference.model, settings or {})
 
 
 def _quoted(case: Case) -> float:

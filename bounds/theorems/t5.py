@@ -123,7 +123,7 @@ IWAE = Theorem(
     lambda case: _iwae(case, own=True),
     model_cases(modalities=(2, 1), units=2, settings=_SAMPLES),
     depends=("T2",),
-    witness=lambda: Case(*_parts("private-noise"), {"k": 2}),
+    witness=lambda: reference_case("private-noise", {"k": 2}),
 )
 
 IWAE_MIXTURE = Theorem(
@@ -135,7 +135,7 @@ IWAE_MIXTURE = Theorem(
     "this project",
     lambda case: _iwae(case, own=False),
     model_cases(modalities=(2, 1), units=1, settings=_SAMPLES),
-    witness=lambda: Case(*_parts("private-noise"), {"k": 2}),
+    witness=lambda: reference_case("private-noise", {"k": 2}),
 )
 
 T2_FOR_IWAE = Theorem(
@@ -149,13 +149,8 @@ T2_FOR_IWAE = Theorem(
     model_cases(modalities=(2, 1), units=2, settings={"k": lambda choices: 1}),
     without=("K = 1", code_cases((2,), units=4, best=False, settings={"k": lambda choices: choices.integer(2, 4)})),
     known={"twin bit with eight samples": twin_bit_with_eight_samples},
-    witness=lambda: Case(*_parts("twin-bit"), {"k": 1}),
+    witness=lambda: reference_case("twin-bit", {"k": 1}),
 )
-
-
-def _parts(name: str) -> tuple:
-    case = reference_case(name)
-    return case.law, case.scheme, case.model
 
 
 THEOREMS = (MIXTURE, IDENTITY, T2_FOR_MIXTURE, IWAE, IWAE_MIXTURE, T2_FOR_IWAE)

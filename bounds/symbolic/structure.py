@@ -13,11 +13,12 @@ from fractions import Fraction
 
 import sympy as sp
 
+from bounds.formulas import Ground, discrepancy, total_correlation
 from bounds.functional import TC, Functional, H, I
 from bounds.schemes import FAMILIES, SubsetScheme
-from bounds.subsets import default_names, mask_of, members, union
-from bounds.symbolic_families import K, M, exchangeable, generative_discrepancy, increment, total_correlation_term
-from bounds.symbolic_identity import Definitions, Identity
+from bounds.subsets import default_names, mask_of, members
+from bounds.symbolic.families import K, M, exchangeable, generative_discrepancy, increment, total_correlation_term
+from bounds.symbolic.identity import Definitions, Identity
 
 #: How many modalities the identities of fixed ``M`` start from.
 COUNTS = (1, 2, 3, 4)
@@ -30,34 +31,16 @@ def scheme_of(family: str, count: int) -> SubsetScheme:
 
 
 def discrepancy_functional(names: Sequence[str], scheme: SubsetScheme) -> Functional:
-    """``Delta = sum_A w_A H(X_rest|X_A)`` of the first ``scheme.n_modalities`` of some variables.
-
-    >>> from bounds import mmvae
-    >>> print(discrepancy_functional(["X", "Y"], mmvae(2)))
-    -1/2 H(X) - 1/2 H(Y) + H(X,Y)
-    """
-    top = (1 << scheme.n_modalities) - 1
-    return _sum(names, (weight * H(names, top & ~subset, subset) for subset, weight in scheme))
+    """``Delta`` of the first ``scheme.n_modalities`` of some variables, see :func:`bounds.formulas.discrepancy`."""
+    return discrepancy(Ground.of(names, [1 << m for m in range(scheme.n_modalities)]), scheme)
 
 
 def total_correlation_functional(
     names: Sequence[str], scheme: SubsetScheme, units: Sequence[int] | None = None
 ) -> Functional:
-    """``TCw = sum_A w_A TC(X_rest|X_A)`` over the variables outside ``A``.
-
-    Args:
-        names: the units.
-        scheme: the encoded subsets.
-        units: the bitmask of units of each modality; by default unit ``m`` is modality ``m``.
-    """
+    """``TCw`` over units, see :func:`bounds.formulas.total_correlation`; by default unit ``m`` is modality ``m``."""
     units = [1 << m for m in range(scheme.n_modalities)] if units is None else units
-    top = union(units, (1 << scheme.n_modalities) - 1)
-
-    def one(subset: int) -> Functional:
-        seen = union(units, subset)
-        return TC(names, [1 << unit for unit in members(top & ~seen)], seen)
-
-    return _sum(names, (weight * one(subset) for subset, weight in scheme))
+    return total_correlation(Ground.of(names, units), scheme)
 
 
 def expression(functional: Functional, entropy: Callable[[int], sp.Expr]) -> sp.Expr:
@@ -236,7 +219,9 @@ def common_cause_identities() -> Iterator[Identity]:
         def of_modalities(mask: int, private: Sequence[sp.Symbol] = private) -> sp.Expr:
             return label + sp.Add(*(private[m] for m in members(mask)))
 
-        def of_units(mask: int, private: Sequence[sp.Symbol] = private, pixels: Sequence = pixels) -> sp.Expr:
+        def of_units(
+            mask: int, private: Sequence[sp.Symbol] = private, pixels: Sequence[list[sp.Symbol]] = pixels
+        ) -> sp.Expr:
             shares = [(0, first, second, whole) for (first, second), whole in zip(pixels, private, strict=True)]
             return label + sp.Add(*(share[mask >> (3 * m + 1) & 3] for m, share in enumerate(shares)))
 

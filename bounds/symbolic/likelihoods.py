@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import sympy as sp
 
-from bounds.symbolic_families import RHO, K, M, SizeLike, equicorrelated_gaussian, total_correlation_term
-from bounds.symbolic_identity import Definitions, Identity
+from bounds.symbolic.families import RHO, K, M, SizeLike, equicorrelated_gaussian, total_correlation_term
+from bounds.symbolic.identity import Definitions, Identity
 
 #: The variance of the decoder's noise.
 PSI = sp.Symbol("psi", positive=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import sympy as sp
 
-from bounds.symbolic_identity import Identity
+from bounds.symbolic.identity import Identity
 
 #: Variance of the latent given the encoded subset and given all modalities, that of the encoder, and how far the
 #: encoder's mean is from the posterior's.

@@ -15,9 +15,9 @@ from __future__ import annotations
 from functools import cache
 from itertools import chain
 
-from bounds import symbolic_closed_forms, symbolic_likelihoods, symbolic_linear_gaussian, symbolic_structure
 from bounds.errors import InputError
-from bounds.symbolic_families import (
+from bounds.symbolic import closed_forms, likelihoods, linear_gaussian, structure
+from bounds.symbolic.families import (
     H_U,
     H_Y,
     RHO,
@@ -37,10 +37,10 @@ from bounds.symbolic_families import (
     size_weights,
     total_correlation_term,
 )
-from bounds.symbolic_identity import Identity
-from bounds.symbolic_likelihoods import PSI, learned_variance_floor, likelihood_floor, split_floor
-from bounds.symbolic_linear_gaussian import encoder_gap, posterior_covariance
-from bounds.symbolic_structure import discrepancy_functional, total_correlation_functional
+from bounds.symbolic.identity import Identity
+from bounds.symbolic.likelihoods import PSI, learned_variance_floor, likelihood_floor, split_floor
+from bounds.symbolic.linear_gaussian import encoder_gap, posterior_covariance
+from bounds.symbolic.structure import discrepancy_functional, total_correlation_functional
 
 __all__ = [
     "H_U",
@@ -77,7 +77,7 @@ __all__ = [
 
 @cache
 def _by_name() -> dict[str, Identity]:
-    sources = (symbolic_structure, symbolic_closed_forms, symbolic_linear_gaussian, symbolic_likelihoods)
+    sources = (structure, closed_forms, linear_gaussian, likelihoods)
     found: dict[str, Identity] = {}
     for one in chain.from_iterable(source.identities() for source in sources):
         if one.name in found:

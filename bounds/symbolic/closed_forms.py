@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import sympy as sp
 
-from bounds.symbolic_families import (
+from bounds.symbolic.families import (
     H_U,
     RHO,
     SIGMA,
@@ -19,7 +19,7 @@ from bounds.symbolic_families import (
     increment,
     total_correlation_term,
 )
-from bounds.symbolic_identity import Definitions, Identity
+from bounds.symbolic.identity import Definitions, Identity
 
 _S, _P, _T, _X, _EPS = sp.symbols("s p t x epsilon", positive=True)
 _N, _J = sp.symbols("n j", integer=True, nonnegative=True)
