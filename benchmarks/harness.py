@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -65,18 +64,30 @@ def compared(
     return found
 
 
-def peak_mib(script: str, *case: str) -> float:
-    """By how many MiB a case raises the peak resident memory of a fresh process, see :func:`report_peak`."""
+def peak_mib(script: str, *case: str) -> float | None:
+    """By how many MiB a case raises the resident memory of a fresh process at its peak, see :func:`report_peak`."""
     run = subprocess.run([sys.executable, script, "--peak", *case], capture_output=True, text=True, check=True)
-    return float(run.stdout.split()[-1])
+    answer = run.stdout.split()[-1]
+    return None if answer == "unknown" else float(answer)
 
 
 def report_peak(work: Callable[[], object]) -> None:
-    """Runs ``work`` and prints the growth of this process's peak resident memory (``ru_maxrss``) in MiB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """Runs ``work`` and prints its peak resident memory less what was resident before, in MiB.
+
+    Linux alone can forget the peak of what came before (the imports); elsewhere it prints ``unknown``.
+    """
+    if not Path("/proc/self/clear_refs").exists():
+        print("unknown")
+        return
+    before = _status_kib("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")
     work()
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit / 2**20)
+    print((_status_kib("VmHWM") - before) / 1024)
+
+
+def _status_kib(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name + ":"))
 
 
 def machine() -> dict[str, Any]:

@@ -17,6 +17,7 @@ from bounds.objectives import OBJECTIVES
 from bounds.quantity import Quantity
 from bounds.samples import Samples
 from bounds.schemes import FAMILIES, SubsetScheme, full, mmvae, mopoe, mvae_subsampled
+from bounds.shannon import Proof, prove
 
 __all__ = [
     "FAMILIES",
@@ -33,6 +34,7 @@ __all__ = [
     "IrreducibleError",
     "ObjectiveError",
     "ParseError",
+    "Proof",
     "Quantity",
     "Samples",
     "SubsetScheme",
@@ -45,6 +47,7 @@ __all__ = [
     "mmvae",
     "mopoe",
     "mvae_subsampled",
+    "prove",
     "quoted_bound",
     "total_correlation_term",
 ]

@@ -6,12 +6,13 @@ Exit codes: 0 fine, 1 a violated bound or a refuted claim that was expected to h
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from bounds.demo import DATASETS
 from bounds.errors import InputError
@@ -19,6 +20,10 @@ from bounds.estimators import ESTIMATORS
 from bounds.irreducible import Data, IrreducibleError, irreducible_error
 from bounds.readers import read
 from bounds.report import Unit, to_html, to_json, to_terminal
+from bounds.shannon import prove
+from bounds.theorem_report import show, verdicts_to_html, verdicts_to_json, verdicts_to_markdown, verdicts_to_terminal
+from bounds.theorems import DEFAULT_EXAMPLES, find
+from bounds.theorems.verify import verify_all
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -105,7 +110,42 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--open", action="store_true", help="open the pages in a browser")
     demo.set_defaults(run=_demo)
+    _add_theorems(commands)
     return parser
+
+
+def _add_theorems(commands: Any) -> None:
+    theorems = commands.add_parser(
+        "theorems",
+        help="check the claims of the theory: proved, tested, refuted or conditional",
+        description="Replays proofs, searches for counterexamples, and prints a status that is computed. "
+        "'bounds theorems show ID' prints one claim in full, to be verified by hand.",
+    )
+    theorems.add_argument(
+        "ids", nargs="*", metavar="ID", help="such as T2 or T8 (default all); 'show ID' for one in full"
+    )
+    theorems.add_argument(
+        "--examples", type=int, default=DEFAULT_EXAMPLES, metavar="N", help="random cases for each claim"
+    )
+    theorems.add_argument("--seed", type=int, default=0, metavar="S", help="of the search (default 0)")
+    theorems.add_argument("--processes", type=int, default=os.cpu_count() or 1, metavar="P", help="claims at a time")
+    theorems.add_argument("--json", action="store_true", help="JSON to standard output and nothing else there")
+    theorems.add_argument("--html", type=Path, metavar="FILE", help="also write one self-contained page")
+    theorems.add_argument("--markdown", type=Path, metavar="FILE", help="also write the list for the documentation")
+    theorems.set_defaults(run=_theorems)
+
+    prove = commands.add_parser(
+        "prove",
+        help="prove an inequality between entropies, or find a polymatroid that violates it",
+        description="Shannon-type inequalities with an exact certificate, for example "
+        "bounds prove 'I(X;Z) <= I(X;Y)' --given 'X - Y - Z'",
+    )
+    prove.add_argument("statement", metavar="STATEMENT", help="H(A|B), I(A;B|C), TC(A;B|C), sums, one of <= >= =")
+    prove.add_argument(
+        "--given", action="append", default=[], metavar="STATEMENT", help="an assumption; repeat for more"
+    )
+    prove.add_argument("--json", action="store_true", help="JSON to standard output and nothing else there")
+    prove.set_defaults(run=_prove)
 
 
 def _add_scheme_and_output(parser: argparse.ArgumentParser) -> None:
@@ -159,6 +199,47 @@ def _demo(options: argparse.Namespace) -> int:
 
             webbrowser.open(page.resolve().as_uri())
     return 0
+
+
+def _theorems(options: argparse.Namespace) -> int:
+    from rich.progress import Progress
+
+    showing = options.ids[:1] == ["show"]
+    ids = options.ids[1:] if showing else options.ids
+    if showing and not ids:
+        raise InputError("show which theorem? Give its id, such as T2")
+    if options.processes < 1:
+        raise InputError(f"--processes {options.processes}: give at least 1")
+    theorems = find(*ids)
+    if showing:
+        # an id with continuations means the claim itself
+        theorems = tuple(one for one in theorems if one.id in ids) or theorems
+    verdicts = []
+    processes = min(options.processes, len(theorems))
+    with Progress(console=_console(sys.stderr), transient=True, disable=not sys.stderr.isatty()) as progress:
+        running = verify_all(theorems, options.examples, options.seed, processes)
+        for verdict in progress.track(running, total=len(theorems), description="checking"):
+            verdicts.append(verdict)
+    if options.json:
+        print(verdicts_to_json(verdicts))
+    elif showing:
+        print("\n\n".join(show(theorem, verdict) for theorem, verdict in zip(theorems, verdicts, strict=True)))
+    else:
+        _console(sys.stdout).print(verdicts_to_terminal(verdicts))
+    for path, text in ((options.html, verdicts_to_html), (options.markdown, verdicts_to_markdown)):
+        if path:
+            _write(path, text(theorems, verdicts))
+            print(f"wrote {path}", file=sys.stderr)
+    wrong = [verdict.id for verdict in verdicts if not verdict.as_claimed]
+    if wrong:
+        print(f"bounds: not as claimed: {', '.join(wrong)}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+def _prove(options: argparse.Namespace) -> int:
+    proof = prove(options.statement, options.given)
+    print(json.dumps(proof.to_dict(), indent=2) if options.json else proof)
+    return 0 if proof.proved else 1
 
 
 def _bound(data: Data, options: argparse.Namespace, source: str) -> IrreducibleError:

@@ -21,6 +21,9 @@ from bounds.subsets import SubsetLike, check_names, format_subset, mask_of, memb
 #: and change with the units of measurement.
 Kind = Literal["discrete", "differential"]
 
+#: A discrete entropy below minus this is not the rounding of a zero.
+ROUNDING = 1e-9
+
 
 class Interval(Protocol):
     """Where a whole functional lies, given the estimates of one data set."""
@@ -86,6 +89,10 @@ class EntropyVector:
         bad = np.flatnonzero(np.isnan(values) | (values == np.inf))
         if bad.size:
             raise InputError(f"H({format_subset(masks[bad[0]], names)}) is {values[bad[0]]}: it must be a number")
+        negative = np.flatnonzero(values < -ROUNDING)
+        if self.kind == "discrete" and negative.size:
+            shown = format_subset(masks[negative[0]], names)
+            raise InputError(f"H({shown}) is {values[negative[0]]}: a discrete entropy is not negative")
         if masks and masks[0] == 0 and values[0] != 0:
             raise InputError(f"the entropy of the empty set is {values[0]}: it must be 0")
         values.setflags(write=False)

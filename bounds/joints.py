@@ -13,24 +13,22 @@ import numpy as np
 from bounds.entropies import EntropyVector, Kind
 from bounds.errors import InputError
 from bounds.lattice import (
-    conditional_covariance,
     correlation,
     gaussian_entropies,
     half_logdet,
+    half_logdets,
     marginal_entropy,
     pmf_entropies,
-    singular_below,
+    residuals,
 )
 from bounds.layout import Layout, UnitSizes
 from bounds.memory import check_fits
-from bounds.subsets import SubsetLike, members, parse_subset
+from bounds.subsets import SubsetLike, members, parse_subset, union
 
 #: How far a pmf may be from summing to one; float32 tables are within this. It is then normalised.
 PMF_TOLERANCE = 1e-6
 #: How far a covariance may be from symmetric, and its smallest eigenvalue below zero, relative to the scale.
 COV_TOLERANCE = 1e-8
-
-_LOG_2PIE = math.log(2 * math.pi * math.e)
 
 
 @runtime_checkable
@@ -221,31 +219,28 @@ class Gaussian:
 
     def unit_entropies(self) -> EntropyVector:
         """Exact entropies of each ``X_A`` alone and with one more decoder unit."""
-        singular = singular_below(len(self.cov))
-        corr = correlation(self.cov)
+        corr, layout = correlation(self.cov), self.layout
         with np.errstate(divide="ignore"):
-            log_scale = 0.5 * np.log(np.diagonal(self.cov))
-        own = log_scale + 0.5 * _LOG_2PIE
+            own = 0.5 * np.log(2 * math.pi * math.e * np.diagonal(self.cov))
+        blocks = [layout.variables_of_units(1 << unit) for unit in range(len(layout.unit_names))]
         values: dict[int, float] = {}
         for subset in range(1 << len(self.names)):
-            given = self.layout.variables_of_modalities(subset)
-            units = self.layout
-            known = sum(units.modality_units[m] for m in members(subset))
-            base = half_logdet(corr[np.ix_(given, given)], singular) + float(own[given].sum())
+            given = layout.variables_of_modalities(subset)
+            known = union(layout.modality_units, subset)
+            base = float(own[given].sum()) + half_logdet(corr[np.ix_(given, given)]) if given else 0.0
             values[known] = base
-            rest = [v for v in range(len(corr)) if v not in set(given)]
-            conditional = conditional_covariance(corr, given, rest) if base > -math.inf else None
+            unseen = [unit for unit in range(len(blocks)) if not known >> unit & 1]
+            if base == -math.inf:
+                values.update((known | 1 << unit, base) for unit in unseen)
+                continue
+            rest = [v for unit in unseen for v in blocks[unit]]
+            conditional, spread = residuals(corr, given, rest)
             place = {v: i for i, v in enumerate(rest)}
-            for unit in range(len(units.unit_names)):
-                if known >> unit & 1:
-                    continue
-                variables = units.variables_of_units(1 << unit)
-                if conditional is None:
-                    values[known | 1 << unit] = -math.inf
-                    continue
-                block = [place[v] for v in variables]
-                gain = half_logdet(conditional[np.ix_(block, block)], singular)
-                values[known | 1 << unit] = base + gain + float(own[variables].sum())
+            for unit in unseen:
+                inside = [place[v] for v in blocks[unit]]
+                block = conditional[np.ix_(inside, inside)]
+                gain = half_logdets(block, [len(inside)], spread=spread[inside])[1]
+                values[known | 1 << unit] = base + float(gain) + float(own[blocks[unit]].sum())
         return EntropyVector.over_units(self.layout, values, "differential")
 
     def marginal(self, modalities: SubsetLike) -> Gaussian:

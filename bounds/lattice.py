@@ -12,22 +12,20 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.linalg import lapack, solve_triangular
 
-#: The recursion over axes stops when the marginals of the remaining ones fit in this many cells. The result
-#: does not depend on it; 3^8 was the fastest of the powers tried for binary modalities (benchmarks/lattice.py).
-LEAF_CELLS = 3**8
+#: The recursion over axes stops when the marginals of the remaining ones fit in this many cells. The result does not
+#: depend on it; 3^9 was the fastest of the powers tried for binary modalities (benchmarks/lattice.py).
+LEAF_CELLS = 3**9
 
 _TINY = np.finfo(np.float64).tiny
 
-#: A conditional variance below this many ulps of the variable's own variance, per variable, is rounding:
-#: the covariance is singular there.
-SINGULAR_ULPS = 8.0
 
-
-def xlogx_sum(p: np.ndarray) -> np.ndarray:
-    """The sum of ``-p ln p`` over the last axis, with ``0 ln 0 = 0``. Subnormal ``p`` count as ``p ln(tiny)``."""
+def minus_xlogx(p: np.ndarray) -> np.ndarray:
+    """``-p ln p`` elementwise, 0 at 0. Subnormal ``p`` count as ``p ln(tiny)``."""
     logs = np.maximum(p, _TINY)
     np.log(logs, out=logs)
-    return np.asarray(-np.einsum("...i,...i->...", p, logs))
+    logs *= p
+    np.negative(logs, out=logs)
+    return np.asarray(logs)
 
 
 def pmf_entropies(pmf: np.ndarray) -> np.ndarray:
@@ -46,44 +44,68 @@ def pmf_entropies(pmf: np.ndarray) -> np.ndarray:
     >>> pmf_entropies(np.array([[0.5, 0.0], [0.0, 0.5]])).round(6).tolist()
     [0.0, 0.693147, 0.693147, 0.693147]
     """
-    # Axes are consumed from the front and each becomes the next higher bit, so the first modality comes last.
-    values = _marginal_sums(np.ascontiguousarray(pmf.transpose())[..., None]).reshape(-1)
+    # The first axis in memory becomes the highest bit, so the axes are reversed.
+    values = _marginal_sums(np.ascontiguousarray(pmf.transpose()).reshape(-1), pmf.shape[::-1])
     values[0] = 0.0
     return values
 
 
-def _marginal_sums(p: np.ndarray) -> np.ndarray:
-    """``(2,) * r`` for ``p`` of shape ``(k_1, ..., k_r, kept)``: for each choice of axes to keep (index 1) or to
-    sum out (index 0) the sum of ``-p ln p`` over what is left.
-
-    A kept axis moves into the last one, so that inner loops stay long however short the axes are.
+def _marginal_sums(p: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
+    """``(2**r,)`` for a flat ``p`` with axes ``(*sizes, kept)``: for each choice of axes to keep (bit 1) or to sum out
+    (bit 0) the sum of ``-p ln p`` over what is left. The first axis is the highest bit; kept axes move to the end.
     """
-    if math.prod(k + 1 for k in p.shape[:-1]) > LEAF_CELLS and p.ndim > 2:
-        dropped = _marginal_sums(p.sum(axis=0))
-        kept = np.moveaxis(p, 0, -2).reshape(*p.shape[1:-1], -1)
-        return np.stack([dropped, _marginal_sums(kept)])
-    terms = xlogx_sum(_with_sums(p))
-    for axis in range(p.ndim - 1):
-        cells = np.moveaxis(terms, axis, 0)
-        terms = np.moveaxis(np.stack([cells[-1], cells[:-1].sum(axis=0)]), 0, axis)
+    if math.prod(k + 1 for k in sizes) <= LEAF_CELLS or len(sizes) == 1:
+        return _all_marginals_at_once(p, sizes)
+    first, rest = sizes[0], sizes[1:]
+    dropped = _marginal_sums(p.reshape(first, -1).sum(axis=0), rest)
+    kept = p.reshape(first, math.prod(rest), -1).transpose(1, 0, 2).reshape(-1)
+    return np.concatenate([dropped, _marginal_sums(kept, rest)])
+
+
+def _all_marginals_at_once(p: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
+    """The same by one table that holds the cells of every marginal.
+
+    Half of the axes are worked on while the other half is the contiguous inner one, then the table is transposed:
+    axes of two or three cells alone would leave nothing to loop over.
+    """
+    half = len(sizes) // 2
+    front, back = sizes[:half], sizes[half:]
+    cells_front, cells_back = (math.prod(k + 1 for k in part) for part in (front, back))
+    table = np.ascontiguousarray(_with_sums(p, front).reshape(cells_front, -1).T)
+    table = _with_sums(table, back).reshape(cells_back, -1, cells_front)
+    terms = minus_xlogx(table).sum(axis=1)
+    terms = np.ascontiguousarray(_kept_or_dropped(terms, back).reshape(1 << len(back), cells_front).T)
+    return _kept_or_dropped(terms, front).reshape(-1)
+
+
+def _with_sums(table: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
+    """Each leading axis of size ``k`` gets one more slice, which holds the sum of the others."""
+    done = 1
+    for k in sizes:
+        cells = table.reshape(done, k, -1)
+        table = np.empty((done, k + 1, cells.shape[2]))
+        table[:, :k] = cells
+        np.add.reduce(cells, axis=1, out=table[:, k])
+        done *= k + 1
+    return table
+
+
+def _kept_or_dropped(terms: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
+    """Each leading axis becomes two entries: the slice that holds the sum, and the total of the others."""
+    done = 1
+    for k in sizes:
+        cells = terms.reshape(done, k + 1, -1)
+        terms = np.empty((done, 2, cells.shape[2]))
+        terms[:, 0] = cells[:, k]
+        np.add.reduce(cells[:, :k], axis=1, out=terms[:, 1])
+        done *= 2
     return terms
-
-
-def _with_sums(p: np.ndarray) -> np.ndarray:
-    """``(k_1 + 1, ..., k_r + 1, kept)``: one more slice along each axis but the last, holding its sum."""
-    sizes = p.shape[:-1]
-    augmented = np.empty([*(k + 1 for k in sizes), p.shape[-1]])
-    augmented[tuple(slice(k) for k in sizes)] = p
-    for axis, k in enumerate(sizes):
-        before, after = (slice(None),) * axis, tuple(slice(j) for j in sizes[axis + 1 :])
-        np.sum(augmented[(*before, slice(k), *after)], axis=axis, out=augmented[(*before, k, *after)])
-    return augmented
 
 
 def marginal_entropy(pmf: np.ndarray, axes: Sequence[int]) -> float:
     """The entropy in nats of one marginal of a pmf."""
     rest = tuple(axis for axis in range(pmf.ndim) if axis not in set(axes))
-    return float(xlogx_sum(pmf.sum(axis=rest).reshape(-1))) if len(rest) < pmf.ndim else 0.0
+    return float(minus_xlogx(pmf.sum(axis=rest)).sum()) if len(rest) < pmf.ndim else 0.0
 
 
 def gaussian_entropies(cov: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
@@ -99,13 +121,10 @@ def gaussian_entropies(cov: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
     >>> gaussian_entropies(np.array([[1.0, 1.0], [1.0, 1.0]]), [1, 1]).round(4).tolist()
     [0.0, 1.4189, 1.4189, -inf]
     """
-    scale = np.sqrt(np.diagonal(cov))
-    dimensions = _subset_totals(np.asarray(sizes, dtype=np.float64))
     with np.errstate(divide="ignore"):
-        ends = np.cumsum(sizes)[:-1]
-        log_scale = _subset_totals(np.array([np.log(part).sum() for part in np.split(scale, ends)]))
-    half_logdets = _half_logdets(correlation(cov), sizes)
-    return np.asarray(0.5 * dimensions * math.log(2 * math.pi * math.e) + log_scale + half_logdets)
+        own = 0.5 * np.log(2 * math.pi * math.e * np.diagonal(cov))
+    starts = np.cumsum([0, *sizes[:-1]])
+    return half_logdets(correlation(cov), sizes, np.add.reduceat(own, starts))
 
 
 def correlation(cov: np.ndarray) -> np.ndarray:
@@ -116,57 +135,73 @@ def correlation(cov: np.ndarray) -> np.ndarray:
 
 
 def singular_below(n_variables: int) -> float:
-    """The conditional variance, in units of the variable's own, that counts as zero."""
-    return SINGULAR_ULPS * n_variables * float(np.finfo(np.float64).eps)
+    """What counts as zero for a conditional variance, for a residual whose coefficients sum to one.
+
+    A correlation matrix is known, and eliminated, to about ``n`` ulps in each entry: ``max |E| <= n eps``. To first
+    order the variance of the residual ``x_j - b'x_A`` is then off by ``(1,-b)' E (1,-b) <= n eps (1 + sum |b|)^2``, so
+    a variance below twice that may be zero.
+    """
+    return 2 * n_variables * float(np.finfo(np.float64).eps)
 
 
-def half_logdet(matrix: np.ndarray, singular: float) -> float:
-    """``(1/2) ln det`` by Cholesky, ``-inf`` where a pivot is not above ``singular``."""
-    if matrix.shape[0] == 0:
-        return 0.0
-    factor, info = lapack.dpotrf(matrix, lower=1)
-    pivots = np.diagonal(factor)
-    if info != 0 or np.min(pivots) ** 2 <= singular:
+def half_logdet(corr: np.ndarray) -> float:
+    """``(1/2) ln det`` of a correlation matrix by Cholesky, ``-inf`` where it is singular up to rounding."""
+    factor, failed = lapack.dpotrf(corr, lower=1, clean=1)
+    if failed:
         return -math.inf
-    return float(np.log(pivots).sum())
+    inverse, _ = lapack.dtrtri(factor, lower=1)
+    # Row j of the inverse holds the coefficients of residual j over its standard deviation.
+    spread = np.abs(inverse).sum(axis=1)
+    if (singular_below(len(corr)) * spread**2 >= 1).any():
+        return -math.inf
+    return float(np.log(np.diagonal(factor)).sum())
 
 
-def conditional_covariance(cov: np.ndarray, given: Sequence[int], rest: Sequence[int]) -> np.ndarray:
-    """``Cov(X_rest | X_given)`` of a Gaussian whose ``given`` block is regular."""
+def residuals(corr: np.ndarray, given: Sequence[int], rest: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """``Cov(X_rest | X_given)`` for a regular ``given`` block, and the spread of each residual.
+
+    The spread is the sum of its absolute coefficients, see :func:`singular_below`.
+    """
     if not len(given):
-        return cov[np.ix_(rest, rest)]
-    factor, _ = lapack.dpotrf(cov[np.ix_(given, given)], lower=1, clean=1)
-    half = solve_triangular(factor, cov[np.ix_(given, rest)], lower=True)
-    return np.asarray(cov[np.ix_(rest, rest)] - half.T @ half)
+        return corr[np.ix_(rest, rest)], np.ones(len(rest))
+    factor, _ = lapack.dpotrf(corr[np.ix_(given, given)], lower=1, clean=1)
+    half = solve_triangular(factor, corr[np.ix_(given, rest)], lower=True)
+    slopes = solve_triangular(factor, half, lower=True, trans="T")
+    return corr[np.ix_(rest, rest)] - half.T @ half, 1 + np.abs(slopes).sum(axis=0)
 
 
-def _half_logdets(corr: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
+def half_logdets(
+    corr: np.ndarray, sizes: Sequence[int], offsets: np.ndarray | None = None, spread: np.ndarray | None = None
+) -> np.ndarray:
     """``(2**M,)`` of ``(1/2) ln det corr_AA`` by one elimination a variable, for all subsets at once.
 
     After ``j`` blocks ``batch[:, :, s]`` is the covariance of the remaining variables given subset ``s`` of the
     first ``j``. The batch is the last axis, so that the inner loops stay long as the matrices shrink.
+
+    Args:
+        corr: ``(d, d)``, a correlation matrix, or the covariance of residuals of one.
+        sizes: variables in each block.
+        offsets: ``(M,)``, added for each block in a subset.
+        spread: ``(d,)``, of the residuals, see :func:`singular_below`; by default the variables are themselves.
     """
-    singular = singular_below(len(corr))
+    unit = singular_below(len(corr))
     batch = np.ascontiguousarray(corr[:, :, None])
+    spreads = np.ones((len(corr), 1)) if spread is None else spread[:, None]
     totals = np.zeros(1)
-    for size in sizes:
-        conditioned, gained = batch, np.zeros(batch.shape[2])
+    for block, size in enumerate(sizes):
+        conditioned, grown = batch, spreads
+        gained = np.full(batch.shape[2], 0.0 if offsets is None else offsets[block])
         for _ in range(size):
             pivot = conditioned[0, 0]
-            regular = pivot > singular
+            regular = pivot > unit * grown[0] ** 2
             # A subset that contains a singular one is -inf whatever its later pivots are.
             safe = np.where(regular, pivot, 1.0)
             gained += np.where(regular, 0.5 * np.log(safe), -np.inf)
             row = conditioned[0, 1:]
-            conditioned = conditioned[1:, 1:] - row[:, None, :] * (row / safe)[None, :, :]
+            slope = row / safe
+            conditioned = conditioned[1:, 1:] - row[:, None, :] * slope[None, :, :]
+            grown = grown[1:] + np.abs(slope) * grown[0]
         batch = np.concatenate([batch[size:, size:], conditioned], axis=2)
+        spreads = np.concatenate([spreads[size:], grown], axis=1)
         totals = np.concatenate([totals, totals + gained])
-    return totals
-
-
-def _subset_totals(values: np.ndarray) -> np.ndarray:
-    """``(2**M,)``: the sum of ``values`` over each subset."""
-    totals = np.zeros(1)
-    for value in values:
-        totals = np.concatenate([totals, totals + value])
     return totals

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Literal
 
 from bounds.errors import InputError
@@ -37,7 +37,9 @@ class Statement:
 
     @property
     def normal(self) -> str:
-        """The statement with everything on the left."""
+        """The statement as ``functional >= 0`` or ``functional = 0``; as it was written, if it was written so."""
+        if re.fullmatch(r"[^<≤]*(>=|≥|=)\s*0", self.text):
+            return self.text
         return f"{self.functional} {self.relation} 0"
 
     def __str__(self) -> str:

@@ -24,6 +24,8 @@ PACKAGES = ("bounds", "toy_models")
 EAGER = {"bounds": {"numpy", "scipy", "sympy"}, "toy_models": {"numpy", "scipy", "sympy", "torch"}}
 #: ... and what only a function that needs it may import.
 LAZY = {"duckdb", "hypothesis", "jinja2", "matplotlib", "rich", "sklearn", "statsmodels"}
+#: A module that is of no use without an optional library may import it at once; nothing imports it eagerly.
+OPTIONAL = {"bounds.strategies": {"hypothesis"}}
 WITHOUT_TORCH = ("bounds", "toy_models.tabular")
 PICKLERS = {"_pickle", "cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
 
@@ -123,7 +125,9 @@ def import_problem(module: str, one: Import, order: Sequence[str]) -> str | None
         if one.target not in order:
             return "which is not in the list"
         return None if order.index(one.target) < order.index(module) else "which does not stand above it"
-    if root in sys.stdlib_module_names or root in EAGER[package] or (root in LAZY and not one.eager):
+    if root in sys.stdlib_module_names or root in EAGER[package] | OPTIONAL.get(module, set()):
+        return None
+    if root in LAZY and not one.eager:
         return None
     return "which only a function may" if root in LAZY else "which is no dependency"
 

@@ -24,10 +24,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from bounds.column_mapping import assign
 from bounds.errors import InputError
 from bounds.joints import Discrete, Gaussian
-from bounds.readers import _connect, assign, read
+from bounds.readers import read
 from bounds.samples import Samples
+from bounds.tables import _connect
 
 SUFFIXES = (".npz", ".csv", ".parquet")
 N = 60
@@ -535,8 +537,8 @@ def test_too_large_for_memory_is_said_before_loading(
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("loaded")
 
-    monkeypatch.setattr("bounds.readers._array", fail)
-    monkeypatch.setattr("bounds.readers._fetch", fail)
+    monkeypatch.setattr("bounds.npz._array", fail)
+    monkeypatch.setattr("bounds.tables._fetch", fail)
     with pytest.raises(InputError, match=r"needs .* GiB are free: choose fewer"):
         read(path)
 

@@ -83,15 +83,6 @@ class Case:
             found["settings"] = {name: _setting(value) for name, value in self.settings.items()}
         return found
 
-    def __str__(self) -> str:
-        lines = []
-        for name, value in self.to_dict().items():
-            if isinstance(value, dict):
-                lines += [f"{name}:", *(f"  {key}: {item}" for key, item in value.items())]
-            else:
-                lines.append(f"{name}: {value}")
-        return "\n".join(lines)
-
 
 @dataclass(frozen=True)
 class Evidence:

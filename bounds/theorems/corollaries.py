@@ -10,6 +10,7 @@ from bounds.ceilings import generative_discrepancy
 from bounds.choices import Choices
 from bounds.joints import Discrete
 from bounds.schemes import FAMILIES, full
+from bounds.theorems import proofs
 from bounds.theorems.base import Case, Theorem, equal
 from bounds.theorems.cases import law, law_cases
 
@@ -90,6 +91,7 @@ INCREMENT = Theorem(
     _increment,
     growth_cases,
     witness=lambda: two_bits_and_a_constant("mopoe"),
+    proof=proofs.increments,
     note="Delta grows if the new modality is diverse enough: exactly if this is positive.",
 )
 
@@ -117,6 +119,7 @@ CONSTANT = Theorem(
     _grows,
     constant_growth_cases,
     depends=("COR2",),
+    proof=proofs.constant,
     known={
         "two fair bits, MMVAE (ln 2 to 4/3 ln 2)": lambda: two_bits_and_a_constant("mmvae"),
         "two fair bits, MoPoE (2/3 ln 2 to 6/7 ln 2)": lambda: two_bits_and_a_constant("mopoe"),

@@ -12,7 +12,7 @@ from bounds.joints import Discrete, Gaussian
 from bounds.schemes import FAMILIES, SubsetScheme, mmvae, mopoe
 from bounds.theorems import proofs
 from bounds.theorems.base import Case, Theorem
-from bounds.theorems.cases import gaussian_cases, law, law_cases
+from bounds.theorems.cases import Builder, gaussian_cases, law, law_cases
 
 
 def _ordering(case: Case) -> float:
@@ -56,7 +56,7 @@ def _grows(case: Case) -> float:
     return float(total_correlation_term(case.h, family(count))) - float(before)
 
 
-def _growing(family: str, units: int = 1, modalities: tuple[int, ...] = (2, 3, 4), codes: bool = False):
+def _growing(family: str, units: int = 1, modalities: tuple[int, ...] = (2, 3, 4), codes: bool = False) -> Builder:
     def build(choices: Choices) -> Case:
         data = linear_code(choices, modalities, units=units) if codes else law(choices, modalities, units)
         return Case(data, None, None, {"family": family})

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,14 +21,23 @@ LENGTH = 512
 
 @dataclass(frozen=True, eq=False)
 class Counterexample:
-    """A case in which a claim fails, and by how much, in nats."""
+    """The exact numbers of a case in which a claim fails, and by how much, in nats."""
 
-    case: Case
+    numbers: Mapping[str, Any]
     margin: float
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {"margin": _number(self.margin), **self.case.to_dict()}
+        return {"margin": _number(self.margin), **self.numbers}
+
+    def __str__(self) -> str:
+        lines = []
+        for name, value in self.numbers.items():
+            if isinstance(value, dict):
+                lines += [f"{name}:", *(f"  {key}: {item}" for key, item in value.items())]
+            else:
+                lines.append(f"{name}: {value}")
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +177,7 @@ def _search(theorem: Theorem, cases: Callable[[Choices], Case], examples: int, s
         margin = theorem.margin(case)
         if math.isnan(margin) or margin < -TOLERANCE:
             # The last one that Hypothesis replays is the smallest.
-            found.counterexample = Counterexample(case, margin)
+            found.counterexample = Counterexample(case.to_dict(), margin)
             raise _ViolatedError
         if found.counterexample is None:
             found.examples += 1
@@ -192,3 +203,21 @@ def _search(theorem: Theorem, cases: Callable[[Choices], Case], examples: int, s
 
 def _number(value: float | None) -> float | str | None:
     return value if value is None or math.isfinite(value) else str(value)
+
+
+def verify_all(theorems: Sequence[Theorem], examples: int, seed: int, processes: int = 1) -> Iterator[Verdict]:
+    """Verdicts in the order of the theorems, each as soon as it and those before are there."""
+    if processes == 1:
+        yield from (check(theorem, examples, seed) for theorem in theorems)
+        return
+    # Claims are functions, which do not travel between processes; their ids do.
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        waiting = [pool.submit(_check_by_id, theorem.id, examples, seed) for theorem in theorems]
+        for one in waiting:
+            yield one.result()
+
+
+def _check_by_id(id: str, examples: int, seed: int) -> Verdict:
+    from bounds.theorems.registry import REGISTRY
+
+    return check(REGISTRY[id], examples, seed)
