@@ -51,17 +51,21 @@ def compared(
     for name, runs in seconds.items():
         part = (share or {}).get(name, 1.0)
         whole = [run / part for run in runs]
-        found[name] = {"seconds": statistics.median(whole), "rounds": len(whole)}
+        found[name] = {"seconds": _rounded(statistics.median(whole)), "rounds": len(whole)}
         if part != 1:
-            found[name]["timed_share"] = part
+            found[name]["timed_share"] = _rounded(part)
         if name != ours:
             ratios = [theirs / mine for theirs, mine in zip(whole, seconds[ours], strict=True)]
             found[name] |= {
-                "times_slower": statistics.median(ratios),
-                "times_slower_lowest": min(ratios),
-                "times_slower_highest": max(ratios),
+                "times_slower": _rounded(statistics.median(ratios)),
+                "times_slower_lowest": _rounded(min(ratios)),
+                "times_slower_highest": _rounded(max(ratios)),
             }
     return found
+
+
+def _rounded(number: float) -> float:
+    return float(f"{number:.4g}")
 
 
 def peak_mib(script: str, *case: str) -> float | None:
@@ -82,7 +86,7 @@ def report_peak(work: Callable[[], object]) -> None:
     before = _status_kib("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")
     work()
-    print((_status_kib("VmHWM") - before) / 1024)
+    print(round((_status_kib("VmHWM") - before) / 1024, 1))
 
 
 def _status_kib(name: str) -> int:

@@ -1,8 +1,9 @@
 """All subset entropies at once against one subset at a time.
 
-Discrete, binary modalities: a loop of ``p.sum`` over subsets, and the fastest and the general entropy of dit. Gaussian, blocks of 1 and 8: a loop of
-``numpy.linalg.slogdet`` over subsets, and thoi, which computes total and dual total correlation, O- and S-information
-of every n-plet of 2 or more variables from one Cholesky factor each: entropies and a diagonal of an inverse.
+Discrete, binary modalities: a loop of ``p.sum`` over subsets, and two functions of dit, its fastest entropy and the
+one that it documents for many variables. Gaussian, blocks of 1 and 8: a loop of ``numpy.linalg.slogdet`` over subsets,
+and thoi, which computes total and dual total correlation, O- and S-information of every n-plet of 2 or more variables
+from one Cholesky factor each: more than an entropy, by the diagonal of an inverse.
 
 Where a loop would take minutes it is timed on a random share of the subsets and scaled up; the share is in the
 result. Ratios are taken within a round of interleaved runs. Inputs are built outside the clock.

@@ -74,19 +74,21 @@ class Certificate:
     derivations: tuple[Derivation, ...]
 
     @property
-    def monotone(self) -> bool:
+    def discrete_only(self) -> bool:
         """Whether some ``H(...) >= 0`` is used, which differential entropies need not satisfy."""
         return any(one.first == one.second for derivation in self.derivations for _, one in derivation.elementals)
 
     def __str__(self) -> str:
         lines = dict.fromkeys(str(derivation) for derivation in self.derivations)
-        scope = () if self.monotone else ("no H(...) >= 0 is used: it holds for finite differential entropies too",)
+        scope = (
+            () if self.discrete_only else ("no H(...) >= 0 is used: it holds for finite differential entropies too",)
+        )
         return "\n".join([*lines, *scope])
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: for each derivation the functional and the rows of weight and inequality."""
         return {
-            "monotone": self.monotone,
+            "discrete_only": self.discrete_only,
             "derivations": [
                 {
                     "functional": str(derivation.functional),

@@ -23,7 +23,7 @@ from bounds.report import Unit, to_html, to_json, to_terminal
 from bounds.shannon import prove
 from bounds.theorem_report import show, verdicts_to_html, verdicts_to_json, verdicts_to_markdown, verdicts_to_terminal
 from bounds.theorems import DEFAULT_EXAMPLES, find
-from bounds.theorems.verify import verify_all
+from bounds.theorems.registry import verify_all
 
 if TYPE_CHECKING:
     from rich.console import Console

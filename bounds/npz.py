@@ -56,7 +56,7 @@ class _Member:
 
 
 def read_npz(path: str, modalities: Sequence[str], types: Mapping[str, str] | None) -> Samples | Discrete | Gaussian:
-    """A law from ``pmf`` or ``cov``, otherwise a dataset with one array per modality, see :func:`bounds.readers.read`."""
+    """A law from ``pmf`` or ``cov``, otherwise a dataset with one array per modality: :func:`bounds.readers.read`."""
     with damage("is not a complete .npz archive", *_ZIP_ERRORS):
         archive = zipfile.ZipFile(path)
     with archive:

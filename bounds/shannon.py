@@ -126,11 +126,12 @@ def prove(
         _check_satisfiable(one)
     cone = ShannonCone(claim.functional.names, assumptions)
     found = _settled(cone, claim)
-    proved = isinstance(found, Certificate)
+    certificate = found if isinstance(found, Certificate) else None
+    counterexample = found if isinstance(found, Polymatroid) else None
     if not (verify(found) if isinstance(found, Certificate) else refutes(found, claim, cone.given)):
         raise AssertionError(f"what was found for {claim} failed its verification: this is a bug")
-    certificate, counterexample = (found, None) if isinstance(found, Certificate) else (None, found)
-    return Proof(claim, cone.given, cone.names, certificate, counterexample, _notes(cone, claim.functional, proved))
+    notes = _notes(cone, claim.functional, certificate is not None)
+    return Proof(claim, cone.given, cone.names, certificate, counterexample, notes)
 
 
 def _settled(cone: ShannonCone, claim: Statement) -> Certificate | Polymatroid:
@@ -152,10 +153,8 @@ def _check_satisfiable(assumption: Statement) -> None:
     cone = ShannonCone(alone.functional.names, [alone])
     constant = _constants(cone, range(len(cone.names)))
     if constant:
-        found = ", ".join(cone.names[i] for i in constant)
-        raise InputError(
-            f"the assumption {assumption} holds only if {found} is constant: write H({found}) = 0 to say so"
-        )
+        found = ",".join(cone.names[i] for i in constant)
+        raise InputError(f"the assumption {assumption} leaves only constants for {found}: write H({found}) = 0 if so")
 
 
 def _constants(cone: ShannonCone, variables: Iterable[int]) -> list[int]:

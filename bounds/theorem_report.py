@@ -16,7 +16,7 @@ STATUSES = {
     "proved": "a certificate replays or an identity reduces to zero, and no random case contradicts it",
     "tested": "no random case contradicts it",
     "refuted": "a counterexample was found by search",
-    "conditional": "no random case contradicts it under the assumptions; without one of them a counterexample was found",
+    "conditional": "no random case contradicts it under its assumptions, and one was found that does without them",
 }
 
 

@@ -1,5 +1,6 @@
 """Entropy estimators against direct sums in high precision and published values."""
 
+import itertools
 import math
 
 import mpmath
@@ -65,11 +66,11 @@ def nsb_by_quadrature(counts, alphabet):
         cuts = [mpmath.mpf(10) ** k for k in range(-9, 10)]
         total = sum(
             mpmath.quad(lambda t: weight(mpmath.e**t) * mpmath.e**t, [mpmath.log(a), mpmath.log(b)])
-            for a, b in zip(cuts, cuts[1:], strict=False)
+            for a, b in itertools.pairwise(cuts)
         )
         moment = sum(
             mpmath.quad(lambda t: weight(mpmath.e**t) * mean(mpmath.e**t) * mpmath.e**t, [mpmath.log(a), mpmath.log(b)])
-            for a, b in zip(cuts, cuts[1:], strict=False)
+            for a, b in itertools.pairwise(cuts)
         )
         return float(moment / total)
 
@@ -95,7 +96,7 @@ def test_estimators_tend_to_the_truth():
 
 
 def test_corrections_beat_the_plug_in_where_rows_are_few():
-    """K = N = 1000 uniform: errors near .57, .04 and .02 nats in the literature, so the order never fails in practice."""
+    """K = N = 1000 uniform: errors near .57, .04 and .02 nats have been measured, far from the limits here."""
     rng = np.random.default_rng(1)
     counts = np.unique(rng.integers(0, 1000, 1000), return_counts=True)[1]
     errors = [abs(v - math.log(1000)) for v in (plug_in(counts), chao_wang_jost(counts), nsb(counts, 1000))]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -203,21 +201,3 @@ def _search(theorem: Theorem, cases: Callable[[Choices], Case], examples: int, s
 
 def _number(value: float | None) -> float | str | None:
     return value if value is None or math.isfinite(value) else str(value)
-
-
-def verify_all(theorems: Sequence[Theorem], examples: int, seed: int, processes: int = 1) -> Iterator[Verdict]:
-    """Verdicts in the order of the theorems, each as soon as it and those before are there."""
-    if processes == 1:
-        yield from (check(theorem, examples, seed) for theorem in theorems)
-        return
-    # Claims are functions, which do not travel between processes; their ids do.
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        waiting = [pool.submit(_check_by_id, theorem.id, examples, seed) for theorem in theorems]
-        for one in waiting:
-            yield one.result()
-
-
-def _check_by_id(id: str, examples: int, seed: int) -> Verdict:
-    from bounds.theorems.registry import REGISTRY
-
-    return check(REGISTRY[id], examples, seed)
