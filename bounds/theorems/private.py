@@ -72,34 +72,24 @@ def _copies(latents: int, k: int) -> np.ndarray:
     return np.broadcast_to(row, (latents, PRIVATE, k))
 
 
-def own_elbo(model: PrivateModel, data: Discrete) -> float:
-    """The MMVAE-weighted K=1 ELBO with every ``u_n ~ q(u_n|x_n)``, own density in every KL."""
+def private_elbo(model: PrivateModel, data: Discrete, auxiliary: bool) -> float:
+    """The MMVAE-weighted K=1 ELBO, with own density in every KL.
+
+    Every ``u_n`` comes from ``q(u_n|x_n)``; with ``auxiliary`` those of the modality that is not encoded come from
+    ``r(u_n)`` and have no KL.
+    """
     joint = data.modality_pmf
     total = 0.0
     for m in range(2):
         total += _shared_kl(model, data, m)
         for n in range(2):
             pair = _pair(joint, m, n)
-            # (cells of x_n, Z) joint of the target and the latent that x_m gives
-            weight = pair @ model.shared[m]
-            for_each = np.einsum("xz,xu->xzu", weight, model.own[n])
-            total += _expected(for_each, _log_likelihood(model, data, n))
-            total -= kl(pair.sum(axis=1)[:, None] * model.own[n], model.own[n], model.private_priors[n])
-    return total / 2
-
-
-def auxiliary_elbo(model: PrivateModel, data: Discrete) -> float:
-    """The same with ``u_n ~ r(u_n)`` for the modalities that are not encoded, and no KL of theirs."""
-    joint = data.modality_pmf
-    total = 0.0
-    for m in range(2):
-        total += _shared_kl(model, data, m)
-        for n in range(2):
-            pair = _pair(joint, m, n)
-            weight = pair @ model.shared[m]
-            private = model.own[n] if n == m else np.broadcast_to(model.auxiliary[n], model.own[n].shape)
-            total += _expected(np.einsum("xz,xu->xzu", weight, private), _log_likelihood(model, data, n))
-            if n == m:
+            drawn = auxiliary and n != m
+            private = np.broadcast_to(model.auxiliary[n], model.own[n].shape) if drawn else model.own[n]
+            # the joint law of the target, the shared latent that x_m gives, and the private one
+            weights = np.einsum("xz,xu->xzu", pair @ model.shared[m], private)
+            total += _expected(weights, _log_likelihood(model, data, n))
+            if not drawn:
                 total -= kl(pair.sum(axis=1)[:, None] * model.own[n], model.own[n], model.private_priors[n])
     return total / 2
 

@@ -16,7 +16,7 @@ from bounds.subsets import members
 from bounds.theorems import proofs
 from bounds.theorems.base import Case, Theorem, at_least
 from bounds.theorems.cases import law, law_cases, model_cases
-from bounds.theorems.private import PrivateModel, auxiliary_elbo, own_elbo, private_cases
+from bounds.theorems.private import PrivateModel, private_cases, private_elbo
 from bounds.theorems.t0 import reference_case
 from bounds.theorems.tables import Tables, kl, ratio
 
@@ -76,21 +76,21 @@ def _own(case: Case) -> float:
     assert isinstance(case.law, Discrete)
     model: PrivateModel = case.settings["private"]
     ceiling = float(elbo_ceiling(case.h, mmvae(len(case.law.names)), "private-own"))
-    return at_least(ceiling, own_elbo(model, case.law))
+    return at_least(ceiling, private_elbo(model, case.law, auxiliary=False))
 
 
 def _auxiliary(case: Case) -> float:
     assert isinstance(case.law, Discrete)
     model: PrivateModel = case.settings["private"]
     ceiling = float(elbo_ceiling(case.h, mmvae(len(case.law.names)), "private-auxiliary"))
-    return at_least(ceiling, auxiliary_elbo(model, case.law))
+    return at_least(ceiling, private_elbo(model, case.law, auxiliary=True))
 
 
 def _unit_level_for_own(case: Case) -> float:
     """The unit-level ceiling, held against own private encoders, which can carry what the units share."""
     assert isinstance(case.law, Discrete)
     ceiling = float(elbo_ceiling(case.h, mmvae(len(case.law.names))))
-    return at_least(ceiling, own_elbo(case.settings["private"], case.law))
+    return at_least(ceiling, private_elbo(case.settings["private"], case.law, auxiliary=False))
 
 
 def mvtcae_cases(choices: Choices) -> Case:
