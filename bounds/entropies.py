@@ -93,8 +93,10 @@ class EntropyVector:
         if self.kind == "discrete" and negative.size:
             shown = format_subset(masks[negative[0]], names)
             raise InputError(f"H({shown}) is {values[negative[0]]}: a discrete entropy is not negative")
-        if masks and masks[0] == 0 and values[0] != 0:
-            raise InputError(f"the entropy of the empty set is {values[0]}: it must be 0")
+        if len(set(masks)) < len(masks) or not all(0 <= mask < 1 << len(names) for mask in masks):
+            raise InputError(f"masks must be different bitmasks of {len(names)} variables")
+        if 0 in masks and values[masks.index(0)] != 0:
+            raise InputError(f"the entropy of the empty set is {values[masks.index(0)]}: it must be 0")
         values.setflags(write=False)
         modality_names = check_names(self.modality_names or names, len(self.modality_names or names))
         units = tuple(self.modality_units) or tuple(1 << i for i in range(len(names)))
@@ -222,6 +224,8 @@ class EntropyVector:
 
         The value is ``None``, with the reason, where a subset is refused or infinities of both signs meet.
         """
+        if not 0 < confidence < 1:
+            raise InputError(f"confidence {confidence}: give a number between 0 and 1, such as 0.95")
         label = name or str(functional)
         notes = (*notes, *self.caveats)
         plain = self.value(functional)

@@ -41,7 +41,8 @@ class Functional:
             if not 0 <= mask < 1 << len(checked):
                 raise InputError(f"subset mask {mask} is out of range for {len(checked)} variables")
             if mask and coefficient:
-                kept[mask] = Fraction(coefficient)
+                # NumPy's integers would overflow inside a Fraction
+                kept[mask] = Fraction(int(coefficient.numerator), int(coefficient.denominator))
         object.__setattr__(self, "names", checked)
         object.__setattr__(self, "coefficients", MappingProxyType(kept))
 
@@ -84,6 +85,8 @@ class Functional:
     __rmul__ = __mul__
 
     def __truediv__(self, divisor: Rational | int) -> Functional:
+        if not isinstance(divisor, Rational):
+            return NotImplemented
         return self * (1 / Fraction(divisor))
 
     def __neg__(self) -> Functional:
@@ -159,14 +162,27 @@ _TOKENS = re.compile(
 )
 
 
-def tokenize(text: str) -> list[Token]:
-    """Splits a formula into tokens; the last one has kind ``end``."""
-    tokens = []
-    for match in _TOKENS.finditer(text):
+def tokenize(text: str, names: Sequence[str] = ()) -> list[Token]:
+    """Splits a formula into tokens; the last one has kind ``end``.
+
+    Names that do not look like one, such as ``mean radius`` or ``0``, are read where a variable may stand if they are
+    among ``names``.
+    """
+    longest_first = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True)) or "(?!)"
+    variable = re.compile(rf"\s*({longest_first})(?=\s*[,;|)])")
+    tokens: list[Token] = []
+    position = 0
+    while match := _TOKENS.match(text, position):
+        known = variable.match(text, position) if tokens and tokens[-1].text in ("(", ",", ";", "|") else None
+        if known:
+            tokens.append(Token("name", known[1], known.start(1)))
+            position = known.end()
+            continue
         kind = match.lastgroup or ""
         if kind == "bad":
             raise ParseError(f"unexpected character {match['bad']!r}", text, match.start("bad"))
         tokens.append(Token(kind, match[kind], match.start(kind)))
+        position = match.end()
     return [*tokens, Token("end", "", len(text.rstrip()))]
 
 
@@ -176,7 +192,7 @@ class Parser:
 
     def __init__(self, text: str, names: Sequence[str] | None = None) -> None:
         self.text = text
-        self.tokens = tokenize(text)
+        self.tokens = tokenize(text, names or ())
         self.position = 0
         self.fixed = names is not None
         self.names = list(check_names(names, len(names), "variable")) if names is not None else []

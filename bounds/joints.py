@@ -98,7 +98,7 @@ class Discrete:
         sizes: Sequence[int] | None = None,
         units: UnitSizes | None = None,
     ) -> None:
-        table = np.array(pmf, dtype=np.float64)
+        table = _floats("the pmf", pmf)
         if table.ndim == 0 or table.size == 0:
             raise InputError(f"a pmf needs at least one axis and one cell, not shape {table.shape}")
         if not np.isfinite(table).all():
@@ -185,7 +185,7 @@ class Gaussian:
         names: Sequence[str] | None = None,
         units: UnitSizes | None = None,
     ) -> None:
-        matrix = np.array(cov, dtype=np.float64)
+        matrix = _floats("the covariance", cov)
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.size == 0:
             raise InputError(f"a covariance is a square matrix, not of shape {matrix.shape}")
         if not np.isfinite(matrix).all():
@@ -308,7 +308,7 @@ class CommonCause:
                 sizes.append(1 + part.layout.n_variables)
                 units += part.layout.unit_sizes
             else:
-                table = np.array(part, dtype=np.float64)
+                table = _floats(f"private part {m}", part)
                 if table.ndim < 2 or len(table) != len(law.pmf):
                     raise InputError(
                         f"private part {m} has shape {table.shape}: its first axis is the label "
@@ -425,6 +425,17 @@ class CommonCause:
 
 def _unit_vector(law: Discrete | CommonCause, entropy: Callable[[int], float]) -> EntropyVector:
     return EntropyVector.over_units(law.layout, {mask: entropy(mask) for mask in law.layout.unit_masks}, law.kind)
+
+
+def _floats(what: str, values: np.ndarray | Sequence) -> np.ndarray:
+    """A float64 copy."""
+    try:
+        given = np.array(values)
+        if given.dtype.kind in "fiub":
+            return given.astype(np.float64)
+    except ValueError:
+        raise InputError(f"{what} is ragged: give a rectangular table of numbers") from None
+    raise InputError(f"{what} holds {given.dtype}: give real numbers")
 
 
 def _nonempty(modalities: SubsetLike, names: Sequence[str]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -123,6 +123,9 @@ class Layout:
 
 
 def _positive(what: str, sizes: Sequence[int], total: int) -> tuple[int, ...]:
+    if not isinstance(sizes, Iterable):
+        raise InputError(f"{what}={sizes}: give a list of sizes")
+    sizes = list(sizes)
     checked = tuple(int(size) for size in sizes)
     if not checked or any(size < 1 for size in checked) or any(s != c for s, c in zip(sizes, checked, strict=True)):
         raise InputError(f"{what}={list(sizes)}: give positive whole numbers")

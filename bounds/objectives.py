@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from numbers import Integral
 from types import MappingProxyType
 from typing import Any
 
@@ -168,9 +169,9 @@ def _mvtcae(h: EntropyVector, scheme: SubsetScheme, given: Mapping[str, Any]) ->
 
 def _samples(given: Mapping[str, Any]) -> int:
     k = given["k"]
-    if not isinstance(k, int) or k < 1:
+    if not isinstance(k, Integral) or k < 1:
         raise InputError(f"k={k}: give a whole number of at least 1")
-    return k
+    return int(k)
 
 
 def _multiplier(given: Mapping[str, Any]) -> Fraction:

@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from numbers import Rational
 from types import MappingProxyType
 from typing import Any
+
+import numpy as np
 
 from bounds.errors import InputError
 from bounds.subsets import format_subset, mask_of, members, parse_subset
@@ -66,6 +69,8 @@ class SubsetScheme:
             n_modalities = len(names) if names is not None else _largest_index(weights) + 1
         if n_modalities < 1:
             raise InputError(f"a scheme needs at least one modality, not {n_modalities}")
+        if names is not None and len(names) != n_modalities:
+            raise InputError(f"{len(names)} names for {n_modalities} modalities: give one name each")
         known = tuple(names) if names is not None else tuple(f"X{i + 1}" for i in range(n_modalities))
         exact: dict[int, Fraction] = {}
         for subset, weight in weights.items():
@@ -80,7 +85,7 @@ class SubsetScheme:
                     f"the empty subset has weight {weight}: an encoder that sees nothing; leave it out, "
                     "or pass allow_empty=True if that is meant"
                 )
-            exact[mask] = Fraction(str(weight)) if isinstance(weight, float) else Fraction(weight)
+            exact[mask] = Fraction(weight) if isinstance(weight, Rational) else Fraction(str(float(weight)))
         total = sum(exact.values(), Fraction(0))
         if total == 0:
             raise InputError("all weights are zero: give at least one subset a positive weight")
@@ -112,7 +117,13 @@ class SubsetScheme:
         return sum((w for mask, w in self if not mask >> modality & 1), Fraction(0))
 
     def relabelled(self, order: Sequence[int]) -> SubsetScheme:
-        """The scheme after modality ``order[i]`` has become modality ``i``."""
+        """The scheme after modality ``order[i]`` has become modality ``i``.
+
+        Raises:
+            InputError: ``order`` is not a permutation of the modalities.
+        """
+        if sorted(order) != list(range(self.n_modalities)):
+            raise InputError(f"order={list(order)}: give each of the {self.n_modalities} modalities once")
         position = {old: new for new, old in enumerate(order)}
         moved = {mask_of(position[m] for m in members(mask)): w for mask, w in self}
         return SubsetScheme(
@@ -239,5 +250,5 @@ def parse_scheme(text: str, names: Sequence[str]) -> SubsetScheme:
 
 
 def _check_count(n_modalities: int) -> None:
-    if not isinstance(n_modalities, int) or n_modalities < 1:
+    if not isinstance(n_modalities, int | np.integer) or n_modalities < 1:
         raise InputError(f"the number of modalities is {n_modalities}: give an integer of at least 1")

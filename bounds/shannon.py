@@ -18,7 +18,7 @@ from bounds.certificates import Certificate, Polymatroid, refutes, verify
 from bounds.errors import InputError
 from bounds.farkas import Separation, decide
 from bounds.functional import Functional
-from bounds.shannon_cone import Dependence, ShannonCone
+from bounds.shannon_cone import ShannonCone
 from bounds.statements import Statement, StatementLike, read_statements
 from bounds.subsets import default_names, format_subset, members
 
@@ -147,7 +147,7 @@ def _settled(cone: ShannonCone, claim: Statement) -> Certificate | Polymatroid:
 
 def _check_satisfiable(assumption: Statement) -> None:
     """Refuses an inequality that, by itself, makes a variable constant."""
-    if assumption.relation == "=" or Dependence.of(assumption):
+    if assumption.relation == "=":
         return
     (alone,) = read_statements([assumption])
     cone = ShannonCone(alone.functional.names, [alone])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
+
 from bounds.errors import InputError
 
 #: How a caller may write a subset: a bitmask, a name, or several names or indices.
@@ -98,10 +100,10 @@ def parse_subset(subset: SubsetLike, names: Sequence[str]) -> int:
     Raises:
         InputError: an unknown name, or an index or mask out of range.
     """
-    if isinstance(subset, int):
+    if isinstance(subset, int | np.integer):
         if not 0 <= subset < 1 << len(names):
             raise InputError(f"subset mask {subset} is out of range for {len(names)} variables")
-        return subset
+        return int(subset)
     mask = 0
     for item in [subset] if isinstance(subset, str) else subset:
         if isinstance(item, str):
@@ -109,7 +111,7 @@ def parse_subset(subset: SubsetLike, names: Sequence[str]) -> int:
                 raise InputError(f"unknown name {item!r}: known are {', '.join(names)}")
             mask |= 1 << list(names).index(item)
         else:
-            if not 0 <= int(item) < len(names):
+            if not isinstance(item, int | np.integer) or not 0 <= item < len(names):
                 raise InputError(f"index {item} is out of range for {len(names)} variables")
             mask |= 1 << int(item)
     return mask
