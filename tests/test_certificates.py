@@ -8,6 +8,7 @@ import pytest
 
 from bounds import Functional, prove
 from bounds.certificates import Certificate, Derivation, Elemental, Polymatroid, refutes, verify
+from bounds.farkas import Combination, Separation
 from bounds.statements import Statement, read_statements
 
 DATA_PROCESSING = ("I(X;W) <= I(Y;Z)", ("I(X;Z,W|Y) = 0", "I(X,Y;W|Z) = 0"))
@@ -171,6 +172,26 @@ def test_a_polymatroid_of_other_variables_refutes_nothing():
     assert not refutes(Polymatroid(("Y", "X"), values), statement)
     assert not refutes(Polymatroid(("X", "Y"), (*values, *values)), statement)
     assert not refutes(Polymatroid(("X", "Y"), values), statement, [Statement.parse("H(Z) = 0")])
+
+
+# --- a search that errs -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        Combination({}),
+        Combination({0: Fraction(1)}),
+        Combination({0: Fraction(1), 1: Fraction(-1)}),
+        Separation({}),
+        Separation({1: Fraction(1)}),
+    ],
+)
+@pytest.mark.parametrize("claim", ["I(X;Y) <= H(X)", "I(X;Y) >= H(X)"])
+def test_nothing_that_fails_verification_is_returned(claim, found, monkeypatch):
+    monkeypatch.setattr("bounds.shannon.decide", lambda *question: found)
+    with pytest.raises(AssertionError, match="failed its verification"):
+        prove(claim)
 
 
 # --- printing -----------------------------------------------------------------------------------------------------

@@ -85,9 +85,7 @@ def test_what_some_variables_violate_is_never_proved(h, coefficients, data):
     assume(value)
     true = [one for one in elementals(WXYZ) if not sum(c * h[mask] for mask, c in one.coefficients.items())]
     chosen = data.draw(st.lists(st.sampled_from(true), max_size=3)) if true else []
-    proof = assert_refuted(claim, [Statement(one, "=", f"{one} = 0") for one in chosen])
-    assert claim.names[0] in WXYZ
-    assert proof.given == tuple(Statement(one.functional, "=", one.text) for one in proof.given)
+    assert_refuted(claim, [Statement(one, "=", f"{one} = 0") for one in chosen])
 
 
 @pytest.mark.parametrize("seed", range(20))
