@@ -33,6 +33,9 @@ PROVED = [
     ("H(X|Y,Z) = 0", ("H(X|Y) = 0",)),
     ("H(X) = H(Y)", ("H(X|Y) = 0", "H(Y|X) <= 0")),
     ("H(X) <= 1/6 H(Z)", ("2 H(X) <= H(Y)", "3 H(Y) <= H(Z)")),
+    ("H(X) = 0", ("H(X,Y) = 0",)),
+    ("I(X;Y) = 0", ("H(X) = 0",)),
+    ("H(X|Y,Z) + H(Y) = 0", ("H(X|Z) = 0", "H(Y) = 0")),
     # The secrecy of a one-time pad: the key is as long as the message.
     ("H(M) <= H(K)", ("I(M;C) = 0", "H(M|C,K) = 0")),
 ]
