@@ -210,6 +210,8 @@ def _theorems(options: argparse.Namespace) -> int:
         raise InputError("show which theorem? Give its id, such as T2")
     if options.processes < 1:
         raise InputError(f"--processes {options.processes}: give at least 1")
+    if options.examples < 1:
+        raise InputError(f"--examples {options.examples}: give at least 1")
     theorems = find(*ids)
     if showing:
         # an id with continuations means the claim itself

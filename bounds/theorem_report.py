@@ -22,6 +22,7 @@ STATUSES = {
 
 def verdicts_to_terminal(verdicts: Sequence[Verdict]) -> RenderableType:
     """A table of verdicts."""
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(title="theorems, each with a status that was computed", title_justify="left")
@@ -30,7 +31,9 @@ def verdicts_to_terminal(verdicts: Sequence[Verdict]) -> RenderableType:
     colours = {"proved": "green", "tested": "green", "refuted": "red", "conditional": "yellow"}
     for verdict in verdicts:
         status = f"[{colours[verdict.status]}]{verdict.status}[/]" + ("" if verdict.as_claimed else " [bold](!)[/]")
-        table.add_row(verdict.id, verdict.title, status, str(verdict.examples), _margin(verdict), _failure(verdict))
+        table.add_row(
+            verdict.id, escape(verdict.title), status, str(verdict.examples), _margin(verdict), _failure(verdict)
+        )
     return table
 
 

@@ -83,6 +83,7 @@ MIXTURE = Theorem(
     _mixture,
     model_cases(),
     depends=("T2", "T5.identity"),
+    known={"XOR of two fair bits, four codewords": lambda: reference_case("xor-mixture")},
     witness=lambda: reference_case("private-noise"),
 )
 
@@ -123,6 +124,7 @@ IWAE = Theorem(
     lambda case: _iwae(case, own=True),
     model_cases(modalities=(2, 1), units=2, settings=_SAMPLES),
     depends=("T2",),
+    known={"twin bit with eight samples": twin_bit_with_eight_samples},
     witness=lambda: reference_case("private-noise", {"k": 2}),
 )
 
@@ -135,6 +137,7 @@ IWAE_MIXTURE = Theorem(
     "this project",
     lambda case: _iwae(case, own=False),
     model_cases(modalities=(2, 1), units=1, settings=_SAMPLES),
+    known={"twin bit with eight samples": twin_bit_with_eight_samples},
     witness=lambda: reference_case("private-noise", {"k": 2}),
 )
 
