@@ -27,6 +27,8 @@ from bounds.subsets import SubsetLike, members, parse_subset, union
 
 #: How far a pmf may be from summing to one; float32 tables are within this. It is then normalised.
 PMF_TOLERANCE = 1e-6
+#: Cells of all marginals of a table together; a core does about 1e8 a second, so this is a quarter of an hour.
+MAX_MARGINAL_CELLS = 10**11
 #: How far a covariance may be from symmetric, and its smallest eigenvalue below zero, relative to the scale.
 COV_TOLERANCE = 1e-8
 
@@ -134,7 +136,17 @@ class Discrete:
         return tuple(math.prod(self.pmf.shape[a:b]) for a, b in pairwise(ends))
 
     def entropy_vector(self) -> EntropyVector:
-        """Exact entropies of all subsets of the modalities, in nats."""
+        """Exact entropies of all subsets of the modalities, in nats.
+
+        Raises:
+            InputError: so many modalities that all marginals together have more than :data:`MAX_MARGINAL_CELLS` cells.
+        """
+        cells = math.prod(k + 1 for k in self.modality_pmf.shape)
+        if cells > MAX_MARGINAL_CELLS:
+            raise InputError(
+                f"all marginals of these {len(self.names)} modalities together have {cells:.2g} cells, which would take "
+                "hours: take the marginal of fewer modalities"
+            )
         return EntropyVector(self.names, pmf_entropies(self.modality_pmf))
 
     def unit_entropies(self) -> EntropyVector:

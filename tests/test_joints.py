@@ -408,3 +408,9 @@ def test_every_law_keeps_the_promises_of_a_law(law):
     empty = law.sample(0, np.random.default_rng(7))
     sizes = dict(zip(law.names, law.layout.sizes, strict=True))
     assert {name: x.shape for name, x in empty.items()} == {name: (0, size) for name, size in sizes.items()}
+
+
+def test_too_many_modalities_are_refused_at_once():
+    law = Discrete(np.full((2,) * 24, 2.0**-24))
+    with pytest.raises(InputError, match="24 modalities together have 2.8e[+]11 cells, which would take hours"):
+        law.entropy_vector()
