@@ -144,8 +144,8 @@ class Discrete:
         cells = math.prod(k + 1 for k in self.modality_pmf.shape)
         if cells > MAX_MARGINAL_CELLS:
             raise InputError(
-                f"all marginals of these {len(self.names)} modalities together have {cells:.2g} cells, which would take "
-                "hours: take the marginal of fewer modalities"
+                f"all marginals of these {len(self.names)} modalities together have {cells:.2g} cells, which would "
+                "take hours: take the marginal of fewer modalities"
             )
         return EntropyVector(self.names, pmf_entropies(self.modality_pmf))
 

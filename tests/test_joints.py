@@ -412,5 +412,5 @@ def test_every_law_keeps_the_promises_of_a_law(law):
 
 def test_too_many_modalities_are_refused_at_once():
     law = Discrete(np.full((2,) * 24, 2.0**-24))
-    with pytest.raises(InputError, match="24 modalities together have 2.8e[+]11 cells, which would take hours"):
+    with pytest.raises(InputError, match=r"24 modalities together have 2.8e[+]11 cells, which would take hours"):
         law.entropy_vector()
