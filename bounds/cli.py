@@ -211,7 +211,7 @@ def _theorems(options: argparse.Namespace) -> int:
     if options.processes < 1:
         raise InputError(f"--processes {options.processes}: give at least 1")
     if options.examples < 1:
-        raise InputError(f"--examples {options.examples}: give at least 1")
+        raise InputError(f"{options.examples} examples: give at least 1")
     theorems = find(*ids)
     if showing:
         # an id with continuations means the claim itself
