@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 help:
 	@echo "make demo    the irreducible error of real datasets: tables and a page with figures"
 	@echo "make test    everything that CI runs: style, types, tests, doctests"
-	@echo "make bench   timings against other libraries, written to results/"
+	@echo "make bench   timings against other libraries, written to benchmarks/results/"
 	@echo "make clean   remove $(VENV) and everything else that is generated"
 	@echo "Another interpreter: make demo PYTHON=python3.12"
 

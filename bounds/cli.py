@@ -164,6 +164,8 @@ def _add_scheme_and_output(parser: argparse.ArgumentParser) -> None:
 def _irreducible(options: argparse.Namespace) -> int:
     if options.html and not options.html.parent.is_dir():
         raise InputError(f"--html {options.html}: the folder {options.html.parent} does not exist")
+    if options.html and options.html.resolve() == Path(options.data).resolve():
+        raise InputError(f"--html {options.html} is the data file: choose another name")
     data = read(options.data, options.modalities, _types(options.type))
     result = _bound(data, options, source=Path(options.data).name)
     _show([result], options)
@@ -295,12 +297,17 @@ def _types(declared: Sequence[str]) -> dict[str, str]:
 
 
 def _write(path: Path, text: str) -> None:
-    """Writes all or nothing: to a neighbour first, then renamed."""
+    """Writes all or nothing: to a neighbour first, then renamed. Only regular files are replaced."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise InputError(f"cannot write {path}: it exists and is not a regular file")
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(text)
+            mask = os.umask(0)
+            os.umask(mask)
+            os.chmod(name, 0o666 & ~mask)
             os.replace(name, path)
         except BaseException:
             os.unlink(name)

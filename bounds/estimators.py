@@ -28,6 +28,8 @@ _DISCRETE = ("plug-in", "chao-wang-jost", "nsb")
 #: Good and Turing's estimate of the probability of the values already seen is ``1 - (values seen once) / N``.
 #: Below this no entropy is printed: for a uniform law it means ``N < 1.6 K``.
 MIN_COVERAGE = 0.8
+#: Share of rows with a symbol that occurs once above which a column's alphabet is not taken as known.
+MAX_UNSEEN = 0.05
 #: Rows for each dimension below which ``auto`` shrinks the covariance.
 ROWS_PER_DIMENSION = 5
 #: Rank scores need a continuous column: at least this share of its values distinct.
@@ -128,12 +130,18 @@ def _discrete(samples: Samples, estimator: str, reason: str, track: Track) -> Es
             return formula(counts)
 
     values, plain, refusals = {0: 0.0}, {0: 0.0}, {}
+    open_ended, warnings = _open_ended(samples)
     total = len(layout.unit_masks) - 1
     for mask, counts in track(_unit_counts(samples), "counting", total):
         plain[mask] = plug_in(counts)
         values[mask] = entropy_of(counts, mask)
         coverage = 1 - int((counts == 1).sum()) / samples.n
-        if coverage < MIN_COVERAGE:
+        if mask & open_ended:
+            refusals[mask] = (
+                "a column has many symbols that occur once, so others exist that were not observed, and no interval "
+                "here holds then; use coarser values or leave it out"
+            )
+        elif coverage < MIN_COVERAGE:
             refusals[mask] = (
                 f"{samples.n} rows are too few: {1 - coverage:.0%} of them hold a value that occurs once, so about "
                 "that much probability is on values never seen; use more rows, coarser values or fewer columns"
@@ -146,7 +154,25 @@ def _discrete(samples: Samples, estimator: str, reason: str, track: Track) -> Es
         interval=GuaranteedInterval(samples.n, plain, log_alphabet),
         refusals=refusals,
     )
-    return Estimate(vector, estimator, f"{estimator}: {reason}")
+    return Estimate(vector, estimator, f"{estimator}: {reason}", tuple(warnings))
+
+
+def _open_ended(samples: Samples) -> tuple[int, list[str]]:
+    """The columns, as a bitmask, whose alphabet is clearly not all observed, and warnings about doubtful ones.
+
+    The guaranteed interval assumes that every column shows all its symbols. The share of rows whose symbol occurs once
+    estimates the probability of symbols never seen (Good and Turing).
+    """
+    mask, warnings = 0, []
+    for i, (name, column) in enumerate(zip(samples.layout.unit_names, samples.columns, strict=True)):
+        once = int((np.bincount(column) == 1).sum())
+        if once > MAX_UNSEEN * samples.n:
+            mask |= 1 << i
+        elif once:
+            warnings.append(
+                f"column {name} has {once} symbols that occur once: the interval assumes that it has no others"
+            )
+    return mask, warnings
 
 
 def _unit_counts(samples: Samples) -> Iterable[tuple[int, np.ndarray]]:

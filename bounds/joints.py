@@ -27,8 +27,10 @@ from bounds.subsets import SubsetLike, members, parse_subset, union
 
 #: How far a pmf may be from summing to one; float32 tables are within this. It is then normalised.
 PMF_TOLERANCE = 1e-6
-#: Cells of all marginals of a table together; a core does about 1e8 a second, so this is a quarter of an hour.
-MAX_MARGINAL_CELLS = 10**11
+#: Modalities for which all subsets are listed.
+MAX_MODALITIES = 21
+#: Cells of all marginals of a table together; a core does about 1e8 a second, so this is minutes.
+MAX_MARGINAL_CELLS = 2 * 10**10
 #: How far a covariance may be from symmetric, and its smallest eigenvalue below zero, relative to the scale.
 COV_TOLERANCE = 1e-8
 
@@ -142,7 +144,7 @@ class Discrete:
             InputError: so many modalities that all marginals together have more than :data:`MAX_MARGINAL_CELLS` cells.
         """
         cells = math.prod(k + 1 for k in self.modality_pmf.shape)
-        if cells > MAX_MARGINAL_CELLS:
+        if cells > MAX_MARGINAL_CELLS or len(self.names) > MAX_MODALITIES:
             raise InputError(
                 f"all marginals of these {len(self.names)} modalities together have {cells:.2g} cells, which would "
                 "take hours: take the marginal of fewer modalities"

@@ -175,7 +175,7 @@ def all_warnings(result: IrreducibleError) -> list[str]:
     found = dict.fromkeys(result.warnings)
     for bounds in result.schemes:
         for quantity in (bounds.finest.distortion_floor, bounds.finest.elbo_ceiling):
-            if quantity is not None and quantity.value is not None:
+            if quantity is not None:
                 found.update(dict.fromkeys(quantity.notes))
     return list(found)
 

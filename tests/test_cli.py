@@ -132,7 +132,7 @@ def test_a_page_that_cannot_be_written_leaves_nothing_behind(law, tmp_path, caps
     target = tmp_path / "taken.html"
     target.mkdir()
     assert main(["irreducible", str(law), "--html", str(target)]) == 2
-    assert "cannot write" in capsys.readouterr().err
+    assert "not a regular file" in capsys.readouterr().err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["law.npz", "taken.html"]
 
 
