@@ -191,6 +191,10 @@ def _headlines(result: IrreducibleError, unit: Unit) -> Iterator[str]:
             yield f"{label}: no number, {loss.notes[0]}."
         elif loss.value == 0 and loss.guarantee == "exact":
             yield f"{label}: T2 puts no loss on this scheme; the exact optimum may still lie below -H(X)."
+        elif loss.guarantee != "exact" and loss.low is not None and loss.low <= 0:
+            cell = _cell(loss, unit)
+            found = f"estimate {cell.value} {unit}, interval {cell.interval}"
+            yield f"{label}: no loss can be shown from these rows ({found})."
         else:
             cell = _cell(loss, unit)
             how = "factorises over units" if bounds.units else "factorises over modalities"
