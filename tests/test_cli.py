@@ -160,3 +160,14 @@ def test_usage_errors_and_help_from_the_shell(law):
     assert helped.returncode == 0
     assert "--modalities" in helped.stdout
     assert run("--version").stdout.startswith("multimodal-bounds ")
+
+
+def test_the_page_never_replaces_the_data_or_a_link(law, tmp_path, capsys):
+    before = law.read_bytes()
+    assert main(["irreducible", str(law), "--html", str(law)]) == 2
+    assert "is the data file" in capsys.readouterr().err
+    assert law.read_bytes() == before
+    link = tmp_path / "link.html"
+    link.symlink_to(tmp_path / "elsewhere.html")
+    assert main(["irreducible", str(law), "--html", str(link)]) == 2
+    assert link.is_symlink()

@@ -182,3 +182,20 @@ def test_every_estimator_is_reachable():
 
 def test_plug_in_of_counts_is_that_of_the_law():
     assert plug_in(np.array([1, 3])) == pytest.approx(-(0.25 * math.log(0.25) + 0.75 * math.log(0.75)), rel=1e-14)
+
+
+def test_a_column_whose_alphabet_is_not_all_observed_is_refused():
+    """One row in ten has a symbol of its own: the interval, which assumes no others, missed the truth every time."""
+    rng = np.random.default_rng(0)
+    rare = np.where(rng.random(2000) < 0.1, rng.integers(2, 10**7, 2000), rng.integers(0, 2, 2000))
+    samples = Samples.from_arrays({"a": rare, "b": rng.integers(0, 2, 2000)}, {"a": "discrete", "b": "discrete"})
+    refused = generative_discrepancy(estimate(samples).entropies, mmvae(2))
+    assert refused.value is None
+    assert "symbols that occur once" in refused.notes[0]
+
+
+def test_a_single_rare_symbol_is_a_warning():
+    column = np.append(np.arange(300) % 3, 3)
+    found = estimate(Samples.from_arrays({"a": column, "b": np.arange(301) % 2}))
+    assert found.warnings == ("column a has 1 symbols that occur once: the interval assumes that it has no others",)
+    assert generative_discrepancy(found.entropies, mmvae(2)).value is not None
