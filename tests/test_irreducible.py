@@ -101,7 +101,7 @@ def test_refused_numbers_are_null_with_the_reason_everywhere():
 def test_continuous_data_lead_with_the_numbers_that_keep_their_value():
     rng = np.random.default_rng(2)
     result = irreducible_error({"a": rng.normal(size=(200, 2)), "b": rng.normal(size=200)}, "mmvae")
-    names = [row.name for row in table_rows(result)]
+    names = [row.title for row in table_rows(result)]
     assert names.index("Delta (paper)") > names.index("irreducible ELBO loss, decoder factorised over units")
     assert any("units of measurement" in warning for warning in all_warnings(result))
     assert [row.name for row in table_rows(irreducible_error(XOR))][1] == "Delta (paper)"

@@ -1,0 +1,478 @@
+"""What a reader sees: sentences that are exactly true, figures in the unit asked for, a page for any screen."""
+
+import base64
+import io
+import math
+import re
+import warnings
+from html.parser import HTMLParser
+
+import matplotlib
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from rich.console import Console
+
+from bounds import CommonCause, Discrete, Gaussian, irreducible_error, plots
+from bounds.report import (
+    GLOSSARY,
+    GUARANTEES,
+    LEVELS,
+    Cell,
+    all_warnings,
+    headline,
+    table_rows,
+    to_html,
+    to_terminal,
+)
+
+LN2 = math.log(2)
+XOR = Discrete(np.array([[[0.25, 0], [0, 0.25]], [[0, 0.25], [0.25, 0]]]), ["left", "right", "parity"])
+EQUICORRELATED = Gaussian(np.full((3, 3), 0.5) + 0.5 * np.eye(3))  # TCw = ln(9/8)/2 = 0.0589, Delta = 2.4913
+FIGURES = (plots.losses, plots.ceilings, plots.growth, plots.entropy_profile)
+MIXTURES = ("mvae", "mmvae", "mopoe")
+
+
+def counted(rows=3000, seed=0):
+    """An image of two columns and a text, discrete, with a label in common."""
+    rng = np.random.default_rng(seed)
+    label = rng.integers(0, 3, rows)
+    return {
+        "image": np.column_stack([label, rng.integers(0, 2, rows)]),
+        "text": (label + (rng.random(rows) < 0.2)) % 3,
+    }
+
+
+def measured(rows=400, dimension=2, seed=0):
+    """Continuous columns with a factor in common."""
+    rng = np.random.default_rng(seed)
+    factor = rng.normal(size=(rows, 1))
+    return {name: factor + rng.normal(size=(rows, dimension)) for name in ("one", "two")}
+
+
+def few_rows():
+    """So many values that no joint entropy can be estimated."""
+    rng = np.random.default_rng(1)
+    return {name: rng.integers(0, 40, 500) for name in "abc"}
+
+
+def drawn(draw, result, unit="nats"):
+    """The axes as a page shows them, laid out."""
+    figure = Figure(figsize=(4.8, 4.2), layout="constrained")
+    ax = draw(result, figure.subplots(), unit)
+    figure.canvas.draw()
+    return ax
+
+
+def heights(ax):
+    """Every height that a figure shows, in the order drawn, less lines across the whole axes."""
+    found = [y for line in ax.lines for y in np.asarray(line.get_ydata(), dtype=float)]
+    for patch in ax.patches:
+        found += patch.get_path().vertices[:, 1].tolist() if not hasattr(patch, "get_height") else [patch.get_height()]
+    for collection in ax.collections:
+        found += [y for segment in getattr(collection, "get_segments", list)() for y in segment[:, 1]]
+        found += collection.get_offsets()[:, 1].tolist()
+    return np.array(found)
+
+
+def texts(ax):
+    return [text.get_text() for text in ax.texts if text.get_text()]
+
+
+def whiskers(ax):
+    """Ends of the vertical lines of a figure."""
+    segments = [s for c in ax.collections if hasattr(c, "get_segments") for s in c.get_segments()]
+    return [(s[0, 1], s[1, 1]) for s in segments if s[0, 0] == s[1, 0]]
+
+
+def cells(result, title, unit="nats"):
+    return next(row.cells for row in table_rows(result, unit) if row.title == title)
+
+
+# -- the figure of the ceilings
+
+
+def share_of_ceilings(ax, result, unit="nats"):
+    """How much of the axis the ceilings that hold, and -H(X), take up."""
+    scale = LN2 if unit == "bits" else 1
+    values = [-result.entropy.value, *(b.finest.elbo_ceiling.value for b in result.schemes if b.finest.elbo_ceiling)]
+    low, high = ax.get_ylim()
+    assert all(low < value / scale < high for value in values)
+    return (max(values) - min(values)) / scale / (high - low)
+
+
+@pytest.mark.parametrize("unit", ["nats", "bits"])
+def test_a_far_quoted_bound_is_an_arrow_and_the_ceilings_stay_apart(unit):
+    result = irreducible_error(EQUICORRELATED, MIXTURES)
+    ax = drawn(plots.ceilings, result, unit)
+    assert share_of_ceilings(ax, result, unit) > 0.5  # 0.02 where the quoted bound is on the axis
+    scale = LN2 if unit == "bits" else 1
+    quoted = [result[name].quoted_bound.value / scale for name in ("mmvae", "mopoe")]
+    assert [float(text.replace("\N{MINUS SIGN}", "-")) for text in texts(ax)] == pytest.approx(quoted, rel=1e-3)
+    assert all(y < ax.get_ylim()[0] for y in quoted)
+
+
+def test_a_quoted_bound_far_above_points_up():
+    """In small units of measurement Delta is negative, and the quoted bound is above -H(X)."""
+    result = irreducible_error(Gaussian(1e-6 * (np.full((3, 3), 0.5) + 0.5 * np.eye(3))), "mmvae")
+    assert result["mmvae"].generative_discrepancy.value < 0
+    ax = drawn(plots.ceilings, result)
+    assert share_of_ceilings(ax, result) > 0.5
+    (arrow,) = [text for text in ax.texts if getattr(text, "arrow_patch", None)]
+    assert arrow.xy == (0, 1)
+    assert arrow.get_position()[1] < 1
+
+
+def test_a_quoted_bound_within_reach_is_dashed_at_its_number():
+    result = irreducible_error(XOR, MIXTURES)
+    ax = drawn(plots.ceilings, result)
+    assert texts(ax) == []
+    dashes = [s[0, 1] for c in ax.collections if hasattr(c, "get_segments") for s in c.get_segments()]
+    assert sorted(dashes) == pytest.approx(sorted(b.quoted_bound.value for b in result.schemes), rel=1e-12)
+
+
+def test_ceilings_that_coincide_leave_the_axis_to_the_quoted_bound():
+    copy = Discrete([[0.4, 0.1], [0.1, 0.4]])
+    ax = drawn(plots.ceilings, irreducible_error(copy, MIXTURES))
+    low, high = ax.get_ylim()
+    for bounds in irreducible_error(copy, MIXTURES).schemes:
+        assert low < bounds.quoted_bound.value < high
+
+
+@given(st.integers(0, 10**6))
+def test_the_axis_always_holds_every_number_that_holds(seed):
+    rng = np.random.default_rng(seed)
+    pmf = rng.dirichlet(np.full(8, 0.5)).reshape(2, 2, 2)
+    result = irreducible_error(Discrete(pmf), MIXTURES)
+    figure = Figure()
+    ax = plots.ceilings(result, figure.subplots())
+    low, high = ax.get_ylim()
+    for bounds in result.schemes:
+        for quantity in (bounds.finest.elbo_ceiling, bounds.finest.published_ceiling):
+            assert low < quantity.value < high
+    inside = [low <= bounds.quoted_bound.value <= high for bounds in result.schemes]
+    assert len(texts(ax)) == inside.count(False)
+
+
+@pytest.mark.parametrize("draw", FIGURES)
+@pytest.mark.parametrize("data", [XOR, EQUICORRELATED, counted(), measured()], ids=["xor", "gauss", "counts", "reals"])
+def test_no_legend_covers_the_axes(draw, data):
+    ax = drawn(draw, irreducible_error(data, MIXTURES))
+    legend, axes = ax.get_legend().get_window_extent(), ax.get_window_extent()
+    assert legend.y0 >= axes.y1 - 1  # one pixel: the frame
+    assert legend.x1 <= ax.figure.bbox.x1
+
+
+# -- unit, interval and guarantee of every number
+
+
+@pytest.mark.parametrize("draw", FIGURES)
+@pytest.mark.parametrize("data", [XOR, EQUICORRELATED, counted()], ids=["xor", "gauss", "counts"])
+def test_figures_follow_the_unit(draw, data):
+    result = irreducible_error(data, MIXTURES)
+    nats, bits = drawn(draw, result), drawn(draw, result, "bits")
+    assert "nats per example" in nats.get_ylabel()
+    assert "bits per example" in bits.get_ylabel()
+    assert bits.get_xticklabels()
+    assert np.abs(heights(nats)).max() > 0
+    # rounding: one division
+    np.testing.assert_allclose(heights(bits), heights(nats) / LN2, rtol=1e-12, atol=1e-15)
+
+
+def pictures(page):
+    found = re.findall(r"data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)", page)
+    return [base64.b64decode(one).decode() for one in found]
+
+
+@pytest.mark.parametrize(("unit", "other"), [("nats", "bits"), ("bits", "nats")])
+def test_the_page_names_one_unit_everywhere(unit, other):
+    page = to_html(irreducible_error(counted(), [*MIXTURES, "mvae-subsampled"]), unit)
+    svgs = pictures(page)
+    assert len(svgs) == 4
+    for svg in svgs:
+        assert f"{unit} per example" in svg
+        assert other not in svg
+    text = re.sub(r"base64,[A-Za-z0-9+/=]+", "", page)
+    assert len(re.findall(f"{unit} per example", text)) >= 10  # lead, caption, table, each figure and sentence
+    assert f"{other} per example" not in text
+    alts = re.findall(r'alt="([^"]*)"', page)
+    assert all(unit in alt for alt in alts)
+
+
+@pytest.mark.parametrize("draw", [plots.losses, plots.ceilings, plots.growth])
+def test_intervals_of_estimates_are_drawn(draw):
+    result = irreducible_error(counted(), "mmvae")
+    found = result["mmvae"]
+    wanted = {
+        plots.losses: found.units.total_correlation_term,
+        plots.ceilings: found.units.elbo_ceiling,
+        plots.growth: found.units.total_correlation_term,
+    }[draw]
+    ends = whiskers(drawn(draw, result))
+    assert any(pair == pytest.approx((wanted.low, wanted.high), rel=1e-12) for pair in ends)
+
+
+def test_sentences_carry_interval_and_guarantee():
+    (sentence,) = headline(irreducible_error(measured(), "mmvae", confidence=0.9))
+    assert "assuming a Gaussian copula" in sentence
+    assert re.search(r"estimated at \d\.\d{4} nats per example \(90% interval \[\d\.\d{4}, \d\.\d{4}\]", sentence)
+    (sentence,) = headline(irreducible_error(measured(), "mmvae", estimator="gaussian"))
+    assert "assuming a Gaussian law" in sentence
+    (sentence,) = headline(irreducible_error(counted(), "mvae-subsampled"), "bits")
+    assert re.search(r"cannot exceed -\d\.\d{4} bits per example \(95% interval \[.*\], guaranteed\)", sentence)
+
+
+def test_the_caption_says_what_the_model_is():
+    page = to_html(irreducible_error(measured(), "mmvae"))
+    caption = re.search(r'id="caption">(.*?)</p>', page)[1]
+    assert "assuming a Gaussian copula" in caption
+    assert "95% intervals" in caption
+    assert "In nats per example" in caption
+    assert "law is known" not in re.search(r'id="caption">(.*?)</p>', to_html(irreducible_error(counted())))[1]
+
+
+def test_an_estimate_without_an_interval_says_so():
+    from dataclasses import replace
+
+    result = irreducible_error(counted(), "mmvae")
+    found = result.schemes[0]
+    bare = replace(found.units.total_correlation_term, low=None, high=None)
+    changed = replace(result, schemes=(replace(found, units=replace(found.units, total_correlation_term=bare)),))
+    title = f"irreducible ELBO loss, {LEVELS[1][0]}"
+    assert cells(changed, title)[0].interval == "no interval"
+    assert "(no interval, guaranteed)" in headline(changed)[0]
+
+
+# -- sentences that are exactly true
+
+
+def test_the_loss_is_that_of_every_model_of_the_scheme_on_held_out_data():
+    mvae, mmvae = headline(irreducible_error(XOR, ["mvae", "mmvae"]))
+    assert "every model of this scheme" in mmvae
+    assert "expected" in mmvae
+    assert "on held-out data" in mmvae
+    assert "at least 0.693147 nats per example" in mmvae
+    assert "zero for this law" in mvae
+
+
+def test_zero_for_every_law_reads_as_that():
+    rng = np.random.default_rng(3)
+    result = irreducible_error({"a": rng.integers(0, 2, 400), "b": rng.integers(0, 3, 400)}, ["mvae", "mmvae"])
+    for sentence in headline(result):
+        assert "zero for every law, as at most one modality is unseen at a time" in sentence
+    assert cells(result, "irreducible ELBO loss") == [Cell("0", "", "for every law")] * 2
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(to_terminal(result))
+    assert "for every law" in console.export_text()
+    assert "<small>for every law</small>" in to_html(result)
+    assert "or the number is the same for every law" in dict(GUARANTEES)["exact"]
+
+
+def test_a_zero_that_rounding_hides_is_zero_and_a_small_loss_is_not():
+    third = np.full((3, 3, 3), 1 / 27)
+    result = irreducible_error(Discrete(third), ["mmvae", "mopoe"])
+    assert any(b.finest.total_correlation_term.value != 0 for b in result.schemes)  # or this tests nothing
+    assert all("zero for this law" in sentence for sentence in headline(result))
+    assert cells(result, "irreducible ELBO loss") == [Cell("0.000000")] * 2
+    nearly = irreducible_error(Gaussian(np.eye(3) + 1e-4 * (np.ones((3, 3)) - np.eye(3))), "mmvae")
+    assert 1e-9 < nearly["mmvae"].finest.total_correlation_term.value < 5e-7
+    (sentence,) = headline(nearly)
+    assert re.search(r"at least \d\.\de-09 nats", sentence)
+
+
+def test_a_singular_law_has_no_ceiling():
+    result = irreducible_error(Gaussian([[1.0, 1.0], [1.0, 1.0]]), [*MIXTURES, "mvae-subsampled"])
+    for sentence in headline(result):
+        assert "no ceiling is defined" in sentence
+        assert "T2" in sentence
+    for title in ("irreducible ELBO loss", "ELBO ceiling", "ceiling of the published objective"):
+        assert {cell.value for cell in cells(result, title)} <= {"none", "-"}
+    assert not any("irreducible" in warning for warning in all_warnings(result))
+    assert texts(drawn(plots.losses, result)).count("no value") == len(MIXTURES)
+    for line in drawn(plots.growth, result).lines:
+        assert "loss" not in line.get_label() or len(line.get_ydata()) == 1  # of one modality, which is not singular
+    page = to_html(result)
+    assert "zero for" not in page
+    assert not re.search(r">inf<", page)
+
+
+@pytest.mark.parametrize("data", [XOR, EQUICORRELATED, counted(), measured(), few_rows()])
+def test_no_headline_is_broken(data):
+    for unit in ("nats", "bits"):
+        for sentence in headline(irreducible_error(data, [*MIXTURES, "mvae-subsampled"]), unit):
+            assert sentence.endswith(".")
+            assert not re.search(r"\binf\b|\bnan\b|none (nats|bits)|\bNone\b|, H\(", sentence)
+
+
+def test_the_glossary_says_what_is_proved():
+    meaning = dict(GLOSSARY)
+    delta = meaning["Delta, the generative discrepancy"]
+    assert "For discrete data it is a floor of the expected reconstruction error" in delta
+    assert "For continuous data it is a floor of that of the unseen modalities only" in delta
+    assert "units of measurement" in delta
+    assert "No model of this scheme can exceed it" in meaning["ELBO ceiling"]
+    assert "can reach" not in "".join(meaning.values())
+    assert "if H(X) is finite" in meaning["irreducible ELBO loss"]
+    assert "held-out" in meaning["irreducible ELBO loss"]
+
+
+def test_one_modality_is_not_several():
+    page = to_html(irreducible_error(Discrete([0.5, 0.25, 0.25]), MIXTURES))
+    assert "1 modality (X1)" in page
+    assert "1 modalities" not in page
+
+
+# -- the page
+
+
+class _Outline(HTMLParser):
+    """Classes of the elements around each id, and the tags seen."""
+
+    def __init__(self):
+        super().__init__()
+        self.around, self.ids, self.tags, self.described = [], {}, [], []
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        if tag not in ("meta", "img", "br", "link"):
+            self.around.append(attributes.get("class", ""))
+        self.tags.append(tag)
+        if "id" in attributes:
+            self.ids[attributes["id"]] = list(self.around)
+        if "aria-describedby" in attributes:
+            self.described.append((tag, attributes["aria-describedby"]))
+
+    def handle_endtag(self, tag):
+        self.around.pop()
+
+
+def test_the_caption_of_the_table_does_not_scroll_with_it():
+    """Inside the table a caption is as wide as the table, and cut at the edge of a narrow screen."""
+    outline = _Outline()
+    outline.feed(to_html(irreducible_error(counted(), MIXTURES)))
+    assert "caption" not in outline.tags
+    assert "scroll" not in outline.ids["caption"]
+    assert outline.described == [("table", "caption")]
+
+
+def test_levels_are_defined_before_the_table_and_head_their_rows():
+    page = to_html(irreducible_error(counted(), MIXTURES))
+    for level, meaning in LEVELS:
+        defined = page.index(f"<dt>{level}</dt>")
+        assert defined < page.index(meaning[-40:]) < page.index("<table") < page.rindex(level)
+        assert re.search(rf'scope="rowgroup" colspan="4"><span>{level}<', page)
+    coarse = to_html(irreducible_error(XOR, MIXTURES))
+    assert 'rowgroup" colspan' not in coarse
+    assert coarse.index("decode the modalities independently of each other") < coarse.index("<table")
+
+
+def test_rows_have_the_level_in_their_title():
+    titles = [row.title for row in table_rows(irreducible_error(counted(), "mmvae"))]
+    assert len(titles) == len(set(titles))
+    assert "ELBO ceiling, decoder factorised over units" in titles
+
+
+def test_a_reason_stands_once_below_the_table():
+    page = to_html(irreducible_error(few_rows(), MIXTURES))
+    reasons = re.findall(r"<li>(.*?)</li>", page)
+    assert len(reasons) == 2
+    body = page[page.index("<tbody>") : page.index("</table>")]
+    assert "too few" not in body
+    assert set(re.findall(r"none<sup>(\d)</sup>", body)) == {"1", "2"}
+    after = page[page.index("</table>") :]
+    assert all(after.count(reason) == 1 for reason in reasons)
+    assert 'class="warning"' not in page  # they would say the same again
+
+
+def test_captions_are_written_for_the_kind_of_data():
+    def caption(data):
+        return re.findall(r"<figcaption>(.*?)</figcaption>", to_html(irreducible_error(data, MIXTURES)))[-1]
+
+    assert "units of measurement" not in caption(XOR)
+    assert "flatter" not in caption(EQUICORRELATED)
+    assert "differential entropies" in caption(EQUICORRELATED)
+    assert "slope change with the units of measurement and mean nothing by themselves" in caption(EQUICORRELATED)
+    assert "without their intervals" in caption(measured())
+    assert "without their intervals" not in caption(EQUICORRELATED)
+    assert "total correlation" not in caption(Gaussian([[1.0, 1.0], [1.0, 1.0]]))
+
+
+def test_figures_stand_around_the_place_of_a_later_section():
+    page = to_html(irreducible_error(XOR, MIXTURES))
+    places = [
+        page.index(alt) for alt in ("Delta and irreducible ELBO loss of each", "ELBO ceilings of each", "against")
+    ]
+    assert places == sorted(places)
+    between = page[places[1] : places[2]]
+    assert "<h2>" in between
+
+
+def test_the_schemes_are_listed_with_their_weights():
+    page = to_html(irreducible_error(XOR, ["mmvae", "mopoe"]))
+    assert "left (1/3); right (1/3); parity (1/3)." in page
+    four = Discrete(np.full((2, 2, 2, 2), 1 / 16))
+    assert "and 8 more." in to_html(irreducible_error(four, "mopoe"))
+
+
+# -- what the figure of the entropies shows
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3])
+def test_the_gap_at_the_right_is_the_total_correlation_in_any_units(scale):
+    cov = np.full((3, 3), 0.5) + 0.5 * np.eye(3)
+    mean, straight = drawn(plots.entropy_profile, irreducible_error(Gaussian(scale**2 * cov), "mmvae")).lines
+    gap = straight.get_ydata()[-1] - mean.get_ydata()[-1]
+    # rounding: entropies of size 20 that cancel
+    assert gap == pytest.approx(-0.5 * np.linalg.slogdet(cov)[1], rel=1e-12)
+
+
+def test_the_mean_is_drawn_only_where_all_subsets_are_known():
+    mean = drawn(plots.entropy_profile, irreducible_error(few_rows(), "mmvae")).lines[0]
+    assert np.isfinite(mean.get_ydata()).tolist() == [True, True, False, False]
+    result = irreducible_error({**few_rows(), "c": np.arange(500) % 2}, "mmvae")
+    refused = result.entropies.refusals
+    assert 0b011 in refused
+    assert 0b101 not in refused  # so the mean of pairs would be one of some pairs
+    mean = drawn(plots.entropy_profile, result).lines[0]
+    assert np.isfinite(mean.get_ydata()).tolist() == [True, True, False, False]
+
+
+def test_independent_modalities_give_a_straight_line():
+    law = Discrete(np.einsum("i,j,k->ijk", [0.5, 0.5], [0.2, 0.8], [0.1, 0.9]))
+    mean, straight = drawn(plots.entropy_profile, irreducible_error(law, "mmvae")).lines
+    line = np.interp(range(4), straight.get_xdata(), straight.get_ydata())
+    np.testing.assert_allclose(mean.get_ydata(), line, rtol=1e-12)  # rounding
+
+
+# -- odd requests
+
+
+@pytest.mark.parametrize(
+    ("data", "schemes"),
+    [
+        (XOR, "mvae-subsampled"),
+        (XOR, "left:1/2,left+right+parity:1/2"),
+        (few_rows(), "mmvae"),
+        (Gaussian([[1.0, 1.0], [1.0, 1.0]]), "mopoe"),
+        (Discrete([0.5, 0.5]), "mmvae"),
+        (CommonCause([0.5, 0.5], [np.array([[[0.5, 0], [0, 0.5]]] * 2)] * 2), [*MIXTURES, "mvae-subsampled"]),
+    ],
+)
+def test_every_result_can_be_drawn_and_printed(data, schemes):
+    result = irreducible_error(data, schemes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert to_html(result, "bits").startswith("<!doctype html>")
+        for draw in FIGURES:
+            drawn(draw, result)
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(to_terminal(result))
+    assert console.export_text()
+
+
+def test_drawing_leaves_matplotlib_as_it_was():
+    before = dict(matplotlib.rcParams)
+    to_html(irreducible_error(XOR, "mmvae"))
+    assert dict(matplotlib.rcParams) == before
