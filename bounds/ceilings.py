@@ -7,23 +7,27 @@ factorises over the finer units. Formulas are written once, over bitmasks of uni
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 from bounds.entropies import EntropyVector
 from bounds.errors import ObjectiveError
 from bounds.formulas import discrepancy, joint_entropy, total_correlation, unseen_entropies
 from bounds.functional import Functional
-from bounds.objectives import OBJECTIVES, ceiling_of
+from bounds.objectives import OBJECTIVES, Ceiling, ceiling_of
 from bounds.quantity import Quantity
 from bounds.schemes import SubsetScheme
 
 _MEASUREMENT_UNITS = (
     "continuous data: entropies, Delta, floor and ceiling shift with the units of measurement (T9); read the "
-    "irreducible ELBO loss, which does not"
+    "irreducible ELBO loss, which does not, or quantise the data and state the width of the bins"
 )
 _UNSEEN_ONLY = (
     "continuous data: the distortion floor is that of the unseen modalities; seen ones may cost any negative number"
 )
+#: How a functional without terms is known.
+_ZERO = "exact: zero for every law, whatever the data"
 
 
 def generative_discrepancy(h: EntropyVector, scheme: SubsetScheme, *, confidence: float = 0.95) -> Quantity:
@@ -91,8 +95,10 @@ def elbo_ceiling(
         h: entropies at the level of the decoder's units.
         scheme: the encoded subsets.
         objective: one of :data:`bounds.OBJECTIVES`.
-        theorem: insist on one theorem (``"T2"``); an error says which one holds if it does not.
-        confidence: of the interval, where ``h`` is estimated.
+        theorem: insist on one theorem (``"T2"``, which also holds for ``beta`` of at least 1 and for one importance
+            sample); an error says which one holds if it does not.
+        confidence: of the interval, where ``h`` is estimated. Where the lowest of several ceilings is taken (T5), it is
+            that of all their intervals together.
         parameters: of the objective: ``beta``, the multiplier of the KL, for ``beta`` and ``rescaled``; ``scales``,
             modality or unit name to log-likelihood multiplier (others are 1), for ``rescaled``; ``k``, the number of
             importance samples, for ``iwae`` and ``iwae-mixture``; ``shared_kl``, ``"own"`` or ``"mixture"``, for
@@ -110,25 +116,63 @@ def elbo_ceiling(
     """
     ceiling = ceiling_of(h, scheme, objective, parameters)
     chosen = OBJECTIVES[objective]
-    if theorem is not None and theorem != ceiling.theorem:
+    if theorem not in (None, ceiling.theorem, *ceiling.also):
         raise ObjectiveError(
             f"{theorem} does not bound the {objective} objective ({chosen.meaning}): {ceiling.theorem} does"
             + (", T2 is for each encoder's own density and K=1" if theorem == "T2" else "")
         )
-    return h.evaluate(
+    found = h.evaluate(
         ceiling.functional,
         ceiling.constant,
         name=f"ELBO ceiling ({objective})",
-        theorem=ceiling.theorem,
+        theorem=theorem or ceiling.theorem,
         confidence=confidence,
         notes=chosen.notes + _measured_in_units(h),
     )
+    return _simultaneous(h, ceiling, found, confidence)
+
+
+def _simultaneous(h: EntropyVector, ceiling: Ceiling, found: Quantity, confidence: float) -> Quantity:
+    """The interval of the lowest of several ceilings, whichever is the lowest at the estimates.
+
+    Each of the ``k`` different ones gets an interval with an error of ``(1 - confidence) / k``, so all hold together
+    with the confidence asked for. Then so do the lowest of their lower ends and the lowest of their upper ends for the
+    lowest ceiling, and sums of these with positive weights for the sum.
+    """
+    functionals = {one.functional for choice in ceiling.choices for one in choice.among}
+    if found.value is None or h.interval is None or len(functionals) < 2:
+        return _said_if_zero(h, ceiling.functional, found)
+    each = 1 - (1 - confidence) / len(functionals)
+    known = {one: h.interval(one, each) for one in functionals if not isinstance(h.value(one), str)}
+    low, high = 0.0, 0.0
+    for choice in ceiling.choices:
+        among = [one for one in choice.among if one.functional in known]
+        low += float(choice.weight) * min(_end(known[one.functional][0], -1) + one.constant for one in among)
+        high += float(choice.weight) * min(_end(known[one.functional][1], 1) + one.constant for one in among)
+    return replace(
+        found,
+        low=low if math.isfinite(low) else None,
+        high=high if math.isfinite(high) else None,
+        method=f"{found.method}; lowest of {len(functionals)} ceilings that hold, their intervals at {each:.6g} each "
+        f"and so at {confidence:.6g} together",
+    )
+
+
+def _end(end: float | None, sign: int) -> float:
+    """The end of an interval, infinite where that side cannot be had."""
+    return sign * math.inf if end is None else end
+
+
+def _said_if_zero(h: EntropyVector, functional: Functional, found: Quantity) -> Quantity:
+    """A functional without terms is known whatever the data are, and not because entropies are."""
+    return found if functional.masks or h.interval is None else replace(found, method=_ZERO)
 
 
 def _value(
     h: EntropyVector, functional: Functional, name: str, theorem: str, confidence: float, notes: tuple[str, ...] = ()
 ) -> Quantity:
-    return h.evaluate(functional, name=name, theorem=theorem, confidence=confidence, notes=notes)
+    found = h.evaluate(functional, name=name, theorem=theorem, confidence=confidence, notes=notes)
+    return _said_if_zero(h, functional, found)
 
 
 def _measured_in_units(h: EntropyVector) -> tuple[str, ...]:

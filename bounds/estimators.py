@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar, get_args
+from typing import Literal, get_args
 
 import numpy as np
-from scipy.special import digamma, ndtri
+from scipy.special import digamma, ndtri, polygamma
 from scipy.stats import rankdata
 
+from bounds.collinearity import dependent, moved_by_shrinking, named, near_collinearity, standardised
+from bounds.columns import smallest_step
 from bounds.counts import joint_code, lattice_counts
 from bounds.discrete_entropy import chao_wang_jost, nsb, plug_in
 from bounds.entropies import EntropyVector
 from bounds.errors import InputError
 from bounds.intervals import GuaranteedInterval, InfluenceInterval
 from bounds.joints import Gaussian
+from bounds.lattice import correlation, half_logdet
 from bounds.layout import Layout
+from bounds.progress import Track, no_progress
 from bounds.samples import Samples
 from bounds.subsets import members
 
@@ -34,21 +38,6 @@ MAX_UNSEEN = 0.05
 ROWS_PER_DIMENSION = 5
 #: Rank scores need a continuous column: at least this share of its values distinct.
 MIN_DISTINCT = 0.5
-
-_Item = TypeVar("_Item")
-
-
-class Track(Protocol):
-    """Passes items on and shows progress, as ``rich.progress.track`` does."""
-
-    def __call__(self, items: Iterable[_Item], description: str, total: int) -> Iterable[_Item]:
-        """The items, unchanged."""
-        ...
-
-
-def no_progress(items: Iterable[_Item], description: str, total: int) -> Iterable[_Item]:
-    """Shows nothing."""
-    return items
 
 
 @dataclass(frozen=True)
@@ -72,10 +61,18 @@ def estimate(samples: Samples, estimator: str = "auto", track: Track = no_progre
     Ledoit-Wolf shrinkage where columns have many ties or there are fewer than 5 rows a column.
 
     Raises:
-        InputError: an unknown estimator, one for the other kind of data, mixed data, or too few rows.
+        InputError: an unknown estimator, one for the other kind of data, mixed data, too few rows, or continuous
+            columns that are linear functions of others. The source of the data is named, unless it is arrays.
     """
     if estimator not in ESTIMATORS:
         raise InputError(f"unknown estimator {estimator!r}: use one of {', '.join(ESTIMATORS)}")
+    try:
+        return _estimate(samples, estimator, track)
+    except InputError as error:
+        raise InputError(f"{samples.source}: {error}" if samples.source != "arrays" else str(error)) from None
+
+
+def _estimate(samples: Samples, estimator: str, track: Track) -> Estimate:
     if samples.kind == "mixed":
         kinds = ", ".join(f"{name} is {kind}" for name, kind in zip(samples.names, samples.types, strict=True))
         raise InputError(
@@ -153,8 +150,24 @@ def _discrete(samples: Samples, estimator: str, reason: str, track: Track) -> Es
         method=f"{estimator}, N={samples.n}",
         interval=GuaranteedInterval(samples.n, plain, log_alphabet),
         refusals=refusals,
+        caveats=_binned(samples),
     )
     return Estimate(vector, estimator, f"{estimator}: {reason}", tuple(warnings))
+
+
+def _binned(samples: Samples) -> tuple[str, ...]:
+    """What bins the entropies are those of, where symbols are numbers that are not whole."""
+    widths = [
+        f"{name} {width:.6g}"
+        for name, width in zip(samples.layout.unit_names, samples.bin_widths, strict=True)
+        if width
+    ]
+    if not widths:
+        return ()
+    return (
+        f"quantised columns, of smallest step {named(widths)}: every number is that of these bins, and Delta, floor "
+        "and entropies grow as bins get narrower (T9)",
+    )
 
 
 def _open_ended(samples: Samples) -> tuple[int, list[str]]:
@@ -214,21 +227,37 @@ def _continuous(samples: Samples, estimator: str, reason: str) -> Estimate:
     warnings = []
     tied = _tied(samples)
     if tied:
+        steps = {name: smallest_step(data[:, i]) for i, name in enumerate(layout.unit_names) if name in tied}
+        shown = [f"{name} (smallest step {step:.6g})" for name, step in steps.items()]
         warnings.append(
-            f"{len(tied)} columns repeat most of their values, such as {', '.join(tied[:3])}: "
-            "a density is a model of quantised data, not a property of it"
+            f"{len(tied)} of {dimension} columns repeat most of their values, such as {', '.join(shown[:3])}: a "
+            "density is a model of quantised data, not a property of it. For Delta and the floor declare them "
+            "discrete, each value a bin, and state its width (T9)"
         )
         if estimator == "gaussian-copula":
             raise InputError(f"column {tied[0]!r} has many ties, a copula needs ranks: use gaussian-shrinkage")
+    rows = standardised(data)
+    _check_regular(rows.T @ rows / n, layout.unit_names, "the columns ")
     variables = {mask: layout.variables_of_units(mask) for mask in layout.unit_masks}
     fit = _copula if estimator == "gaussian-copula" else _shrunk if estimator == "gaussian-shrinkage" else _plain
     values, interval = fit(data, layout, variables)
-    if not all(math.isfinite(value) for value in values.values()):
-        raise InputError("the covariance is singular: a column is a linear function of others; leave it out")
     if estimator == "gaussian-shrinkage":
-        warnings += _shrinkage_warning(data, layout, interval.shrinkage)
+        warnings += _shrinkage_warning(rows, interval, layout.unit_names)
+    else:
+        corr = correlation(interval.cov)
+        _check_regular(corr, layout.unit_names, "the ranks of ")
+        warnings += near_collinearity(corr, n, layout.unit_names, ranks=estimator == "gaussian-copula")
     vector = EntropyVector.over_units(layout, values, "differential", method=f"{estimator}, N={n}", interval=interval)
     return Estimate(vector, estimator, f"{estimator}: {reason}", tuple(warnings))
+
+
+def _check_regular(corr: np.ndarray, names: Sequence[str], what: str) -> None:
+    columns = dependent(corr, names)
+    if columns:
+        raise InputError(
+            f"the covariance is singular: of {what}{named(columns)} each is a linear function of others, so together "
+            "they have no density and no bound is finite; leave one out"
+        )
 
 
 _Fit = tuple[dict[int, float], InfluenceInterval]
@@ -306,13 +335,11 @@ def _minus_log_density(column: np.ndarray) -> np.ndarray:
     return found
 
 
-def _shrinkage_warning(data: np.ndarray, layout: Layout, shrinkage: float) -> list[str]:
-    """Says how far shrinking moves the entropy of all columns together, if it does."""
-    centred = data - data.mean(axis=0)
-    plain = np.linalg.eigvalsh(np.corrcoef(centred.T))
-    if len(plain) > 1 and plain[0] < shrinkage:
-        return [
-            f"near-collinear columns: the smallest eigenvalue of their correlation ({plain[0]:.2g}) is below the "
-            f"shrinkage ({shrinkage:.2g}), so log-determinants, and with them the total correlation, depend on it"
-        ]
-    return []
+def _shrinkage_warning(rows: np.ndarray, interval: InfluenceInterval, names: Sequence[str]) -> list[str]:
+    """Compares the shrunk log-determinant with the unbiased one, whose law is known for normal rows."""
+    n, dimension = rows.shape
+    corr = rows.T @ rows / n
+    unbiased = half_logdet(corr) + dimension / 2 * math.log(n / (n - 1)) - _logdet_bias(n, dimension)
+    moved = 0.5 * float(np.linalg.slogdet(interval.cov)[1]) - unbiased
+    error = 0.5 * math.sqrt(float(polygamma(1, (n - np.arange(1, dimension + 1)) / 2).sum()))
+    return moved_by_shrinking(corr, moved, error, interval.shrinkage, names)

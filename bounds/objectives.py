@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from numbers import Integral
 from types import MappingProxyType
@@ -20,11 +20,29 @@ from bounds.subsets import members
 
 @dataclass(frozen=True)
 class Ceiling:
-    """A ceiling that holds: a functional, a constant, and the theorem that says so."""
+    """A ceiling that holds: a functional, a constant, and the theorem that says so.
+
+    Args:
+        functional: in nats; the lowest at the values of the entropies, where several ceilings hold.
+        theorem: the number in THEORY.
+        constant: added to the functional.
+        also: other theorems that give the same ceiling here, such as T2 for one importance sample.
+        choices: where several ceilings hold, what the functional was chosen from: the ceiling is their sum.
+    """
 
     functional: Functional
     theorem: str
     constant: float = 0.0
+    also: tuple[str, ...] = ()
+    choices: tuple[Choice, ...] = ()
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A weight times the lowest of several ceilings that all hold."""
+
+    weight: Fraction
+    among: tuple[Ceiling, ...]
 
 
 @dataclass(frozen=True)
@@ -78,26 +96,24 @@ def _own_density(h: EntropyVector, scheme: SubsetScheme, given: Mapping[str, Any
 
 
 def _mixture_density(h: EntropyVector, scheme: SubsetScheme, given: Mapping[str, Any]) -> Ceiling:
-    """T5: ``-H(X) - [TCw - H(w)]_+``, the lower of two ceilings."""
+    """T5: ``-H(X) - [TCw - H(w)]_+``, the lower of two ceilings. A single subset's mixture is its own density (T2)."""
     raised = Ceiling(_own_density(h, scheme, {}).functional, "T5", scheme.entropy)
-    return _lowest(h, Ceiling(-joint_entropy(h), "T5"), raised)
+    choice = Choice(Fraction(1), (Ceiling(-joint_entropy(h), "T5"), raised))
+    return _sum_of_lowest(h, [choice]) if len(scheme.weights) > 1 else _own_or_lowest(h, raised, [choice])
 
 
 def _iwae(h: EntropyVector, scheme: SubsetScheme, given: Mapping[str, Any]) -> Ceiling:
-    """T5: each subset has two ceilings, ``-H(X)`` and ``-H(X) - TC_A + (|R| - 1) ln K``; any choice of one for
-    each is a ceiling of the mixture, and the lowest choice is taken."""
+    """T5: for each subset the lower of ``-H(X)`` and ``-H(X) - TC_A + (|R| - 1) ln K``. One sample makes it T2."""
     k = _samples(given)
-    total = Functional(h.names, {})
-    constant = 0.0
+    top = Ceiling(-joint_entropy(h), "T5")
+    choices = []
     for subset, weight in scheme:
         alone = SubsetScheme({subset: 1}, scheme.n_modalities, allow_empty=True)
         unseen = Terms(h, alone).unseen(subset)
         credit = (len(unseen) - 1) * math.log(k) if unseen else 0.0
-        lowered = Ceiling(-joint_entropy(h) - total_correlation(h, alone), "T5", credit)
-        chosen = _lowest(h, Ceiling(-joint_entropy(h), "T5"), lowered)
-        total += weight * chosen.functional
-        constant += float(weight) * chosen.constant
-    return Ceiling(total, "T5", constant)
+        lowered = Ceiling(top.functional - total_correlation(h, alone), "T5", credit)
+        choices.append(Choice(weight, (top, lowered)))
+    return _sum_of_lowest(h, choices) if k > 1 else _own_or_lowest(h, _own_density(h, scheme, {}), choices)
 
 
 def _iwae_mixture(h: EntropyVector, scheme: SubsetScheme, given: Mapping[str, Any]) -> Ceiling:
@@ -108,18 +124,25 @@ def _iwae_mixture(h: EntropyVector, scheme: SubsetScheme, given: Mapping[str, An
 def _beta(h: EntropyVector, scheme: SubsetScheme, given: Mapping[str, Any]) -> Ceiling:
     """T10.1: the T2 ceiling for ``beta >= 1``, since a KL is not negative."""
     if _multiplier(given) >= 1:
-        return Ceiling(_own_density(h, scheme, {}).functional, "T10.1")
+        return Ceiling(_own_density(h, scheme, {}).functional, "T10.1", also=("T2",))
     return _rescaled(h, scheme, {**given, "scales": {}})
 
 
 def _rescaled(h: EntropyVector, scheme: SubsetScheme, given: Mapping[str, Any]) -> Ceiling:
-    """T10.1: ``-sum_A w_A [min(beta, min_{m in A} s_m) H(X_A) + sum_{m not in A} s_m H(X_m|X_A)]``, discrete only."""
-    if h.kind != "discrete":
-        raise ObjectiveError(
-            "no ceiling holds for beta < 1 or rescaled likelihoods on continuous data (T10.1: with learned variances "
-            "there is none): evaluate the model with beta=1 and unscaled likelihoods and use 'own-density' (T2)"
-        )
+    """T10.1: ``-sum_A w_A [min(beta, min_{m in A} s_m) H(X_A) + sum_{m not in A} s_m H(X_m|X_A)]`` for discrete data.
+
+    On continuous data there is one scale ``s <= beta`` for all units: then it is ``s`` times ``beta`` of at least 1.
+    """
     beta, scale = _multiplier(given), _unit_scales(h, given["scales"] or {})
+    also = ("T2",) if beta >= 1 and set(scale) == {1} else ()
+    if h.kind != "discrete":
+        if beta < min(scale) or len(set(scale)) > 1:
+            raise ObjectiveError(
+                "on continuous data no ceiling holds for beta < 1 or likelihoods rescaled by different factors, or by "
+                "more than beta (T10.1: with learned variances there is none): evaluate the model with beta=1 and "
+                "unscaled likelihoods and use 'own-density' (T2)"
+            )
+        return Ceiling(scale[0] * _own_density(h, scheme, {}).functional, "T10.1", also=also)
     terms = Terms(h, scheme)
     for subset, weight in scheme:
         known = terms.seen(subset)
@@ -128,7 +151,7 @@ def _rescaled(h: EntropyVector, scheme: SubsetScheme, given: Mapping[str, Any]) 
         for unit in terms.unseen(subset):
             terms.add(known | 1 << unit, -weight * scale[unit])
             terms.add(known, weight * scale[unit])
-    return Ceiling(terms.functional(), "T10.1")
+    return Ceiling(terms.functional(), "T10.1", also=also)
 
 
 def _sub_sampled(h: EntropyVector, scheme: SubsetScheme, given: Mapping[str, Any]) -> Ceiling:
@@ -193,6 +216,24 @@ def _unit_scales(h: EntropyVector, scales: Mapping[str, float]) -> list[Fraction
         for unit in members(h.modality_units[m]):
             found[unit] = Fraction(str(scales.get(h.names[unit], scales.get(name, 1))))
     return found
+
+
+def _sum_of_lowest(h: EntropyVector, choices: Sequence[Choice]) -> Ceiling:
+    """The sum of the lowest ceilings at the values of ``h``, which remembers the others."""
+    chosen = [(choice.weight, _lowest(h, *choice.among)) for choice in choices]
+    total: dict[int, Fraction] = {}
+    for weight, one in chosen:
+        for mask, c in one.functional.coefficients.items():
+            total[mask] = total.get(mask, Fraction(0)) + weight * c
+    constant = math.fsum(float(weight) * one.constant for weight, one in chosen)
+    return Ceiling(Functional(h.names, total), "T5", constant, choices=tuple(choices))
+
+
+def _own_or_lowest(h: EntropyVector, own: Ceiling, choices: Sequence[Choice]) -> Ceiling:
+    """The own-density ceiling, which is never above the others, or where it has no value what has one."""
+    if isinstance(h.value(own.functional), str):
+        return replace(_sum_of_lowest(h, choices), also=("T2",))
+    return Ceiling(own.functional, "T5", also=("T2",))
 
 
 def _lowest(h: EntropyVector, *ceilings: Ceiling) -> Ceiling:

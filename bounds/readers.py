@@ -20,7 +20,8 @@ def read(
     - ``.npz`` with ``pmf``, or with ``cov``, and optionally ``sizes``, ``units`` and ``names``: a law.
     - ``.npz`` otherwise: a dataset with one array ``(N, ...)`` per modality.
     - ``.csv`` (UTF-8, names in the first line; commas, semicolons, tabs or bars between the fields) and ``.parquet``:
-      a dataset with one column per modality. A column of a .csv is numbers if every value reads as one.
+      a dataset with one column per modality. A column of a .csv is numbers if every value reads as one. Whole numbers
+      beyond 64 bits must be declared: discrete ones are symbols as they are written, continuous ones are rounded.
 
     Args:
         path: the file.

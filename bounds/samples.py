@@ -6,28 +6,14 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 
+from bounds.columns import ColumnType, code, is_categorical
 from bounds.errors import InputError
 from bounds.layout import Layout
 from bounds.subsets import SubsetLike, check_names, parse_subset
-
-ColumnType = Literal["discrete", "continuous"]
-
-#: A column of numbers can be discrete if it has at most this many distinct values ...
-MAX_SYMBOLS = 64
-#: ... and on average at least this many rows for each.
-MIN_ROWS_PER_SYMBOL = 10
-#: A value is an atom of a continuous column if it fills more than this share of the rows, and
-ATOM_SHARE = 0.05
-#: more than this many rows, while
-ATOM_ROWS = 10
-#: at least this share of the other rows are distinct.
-DISTINCT_SHARE = 0.9
-
-_EXACT_INTEGERS = 2**53
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,6 +27,8 @@ class Samples:
             float64 for a continuous one.
         alphabets: for each column the number of its symbols, as observed or declared; 0 for a continuous one.
         source: where the data came from, in words.
+        bin_widths: for each column the smallest step between its numbers, if it is discrete and they are not all whole;
+            otherwise 0. By default all 0. Entropies of quantised data are those of the bins.
 
     Most callers want :meth:`from_arrays`, which detects the types.
 
@@ -52,13 +40,17 @@ class Samples:
     columns: tuple[np.ndarray, ...]
     alphabets: tuple[int, ...]
     source: str = "arrays"
+    bin_widths: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         names = self.layout.unit_names
+        widths = tuple(self.bin_widths) or (0.0,) * len(names)
         if len(names) != self.layout.n_variables:
             raise InputError("every column of a dataset is a unit of its own: use Layout.of(..., units='scalar')")
         if not len(names) == len(self.columns) == len(self.alphabets):
             raise InputError(f"{len(self.columns)} columns and {len(self.alphabets)} alphabets for {len(names)} units")
+        if len(widths) != len(names):
+            raise InputError(f"{len(widths)} bin widths for {len(names)} units: give one each, 0 for none")
         checked = []
         for name, column, alphabet in zip(names, self.columns, self.alphabets, strict=True):
             _check_column(name, column, alphabet, len(self.columns[0]))
@@ -69,6 +61,7 @@ class Samples:
         _check_rows(len(checked[0]))
         object.__setattr__(self, "columns", tuple(checked))
         object.__setattr__(self, "alphabets", tuple(int(alphabet) for alphabet in self.alphabets))
+        object.__setattr__(self, "bin_widths", widths)
 
     def __repr__(self) -> str:
         parts = [
@@ -148,7 +141,7 @@ class Samples:
         _check_lengths(modalities)
         declared = DeclaredTypes(types or {}, {name: tuple(columns) for name, columns in modalities.items()})
         coded = [
-            _code(_label(modality, column), values, declared.of(modality, column))
+            code(_label(modality, column), values, declared.of(modality, column))
             for modality, columns in modalities.items()
             for column, values in columns.items()
         ]
@@ -159,7 +152,8 @@ class Samples:
             (1,) * len(units),
             check_names(units, len(units), "column"),
         )
-        return cls(layout, tuple(c for c, _ in coded), tuple(k for _, k in coded), source)
+        columns, alphabets, widths = zip(*coded, strict=True)
+        return cls(layout, columns, alphabets, source, widths)
 
     def select(self, modalities: SubsetLike) -> Samples:
         """The dataset with a nonempty subset of the modalities, given by names, indices or a mask.
@@ -172,7 +166,8 @@ class Samples:
             raise InputError(f"select at least one modality: known are {', '.join(self.names)}")
         kept = self.layout.variables_of_modalities(mask)
         columns, alphabets = tuple(self.columns[v] for v in kept), tuple(self.alphabets[v] for v in kept)
-        return Samples(self.layout.marginal(mask), columns, alphabets, self.source)
+        widths = tuple(self.bin_widths[v] for v in kept)
+        return Samples(self.layout.marginal(mask), columns, alphabets, self.source, widths)
 
 
 class DeclaredTypes:
@@ -275,7 +270,7 @@ def _unit_names(modality: str, columns: tuple[str, ...], modalities: tuple[str, 
 
 def flatten(name: str, values: Any) -> dict[str, np.ndarray]:
     """The columns of one modality: its name for ``(N,)``, ``name[i]`` for the rest of a larger shape."""
-    if _is_categorical(values):
+    if is_categorical(values):
         return {name: values}
     try:
         array = values if isinstance(values, np.ma.MaskedArray) else np.asarray(values)
@@ -287,128 +282,3 @@ def flatten(name: str, values: Any) -> dict[str, np.ndarray]:
         return {name: array}
     flat = array.reshape(len(array), -1) if array.size else array.reshape(len(array), 0)
     return {name if flat.shape[1] == 1 else f"{name}[{i}]": flat[:, i] for i in range(flat.shape[1])}
-
-
-def _is_categorical(values: Any) -> bool:
-    return getattr(getattr(values, "dtype", None), "name", "") == "category"
-
-
-def _code(label: str, values: Any, declared: ColumnType | None) -> tuple[np.ndarray, int]:
-    """One column as codes and the size of its alphabet, or as floats and 0."""
-    if _is_categorical(values):
-        column = getattr(values, "cat", values)
-        codes, alphabet = np.array(column.codes, dtype=np.int64), len(column.categories)
-        _check_missing(label, codes < 0)
-        distinct: int = len(np.unique(codes))
-    else:
-        _check_missing(label, np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else None)
-        array = np.asarray(values)
-        if array.dtype.kind in "iuf":
-            return _code_numbers(label, array, declared)
-        if array.dtype.kind not in "bUST":
-            raise InputError(f"{label} holds {_describe(array.dtype)}")
-        codes, distinct = _code_bools(array) if array.dtype.kind == "b" else _code_text(label, array)
-        alphabet = distinct
-    if declared == "continuous":
-        raise InputError(f"{label} is declared continuous but holds text or categories: convert it to numbers")
-    if distinct == 1 and not declared:
-        raise _constant(label)
-    return codes, alphabet
-
-
-def _code_numbers(label: str, array: np.ndarray, declared: ColumnType | None) -> tuple[np.ndarray, int]:
-    if array.dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            array = array.astype(np.float64, copy=False)
-        bad = int(np.count_nonzero(~np.isfinite(array)))
-        if bad:
-            raise InputError(
-                f"{label} is NaN or infinite in {bad} of {len(array)} rows: "
-                "drop these rows in all modalities or fill them"
-            )
-    distinct, codes, counts = _distinct(array)
-    if len(distinct) == 1 and declared != "discrete":
-        raise _constant(label, declared)
-    if (declared or _detect(label, distinct, counts)) == "discrete":
-        return codes, len(distinct)
-    return array.astype(np.float64), 0
-
-
-def _detect(label: str, distinct: np.ndarray, counts: np.ndarray) -> ColumnType:
-    """The type of a column of numbers by the rule of :meth:`Samples.from_arrays`, from its values and their counts."""
-    rows, limit = int(counts.sum()), min(MAX_SYMBOLS, int(counts.sum()) / MIN_ROWS_PER_SYMBOL)
-    whole = distinct.dtype.kind in "iu" or bool((distinct == np.round(distinct)).all())
-    if whole and len(distinct) <= max(2, limit):
-        return "discrete"
-    if not whole and len(distinct) <= limit:
-        raise InputError(
-            f"{label} has only {len(distinct)} distinct values in {rows} rows, but they are not whole numbers: "
-            "declare it discrete or continuous"
-        )
-    atoms = counts > max(ATOM_ROWS, ATOM_SHARE * rows)
-    others = counts[~atoms]
-    if atoms.any() and len(others) and len(others) >= DISTINCT_SHARE * others.sum():
-        top = int(counts.argmax())
-        raise InputError(
-            f"{label} mixes atoms with a density: the value {distinct[top]} fills {counts[top]} of {rows} rows, "
-            "the others are nearly all distinct; split it into an indicator and the remaining part, or declare its type"
-        )
-    if distinct.dtype.kind in "iu" and max(abs(int(distinct[0])), abs(int(distinct[-1]))) > _EXACT_INTEGERS:
-        raise InputError(
-            f"{label} holds whole numbers beyond 2^53, which lose digits as continuous values: "
-            "declare it discrete (codes, identifiers), or subtract an offset"
-        )
-    return "continuous"
-
-
-def _distinct(array: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sorted distinct values, the code of each row, and the count of each value."""
-    low, high = array.min(), array.max()
-    if array.dtype.kind in "iu" and int(high) - int(low) < 4 * len(array):
-        shifted = array - low if array.dtype.kind == "u" else array.astype(np.int64) - int(low)
-        counts = np.bincount(shifted.astype(np.int64, copy=False))
-        present = np.flatnonzero(counts)
-        code = np.empty(len(counts), dtype=np.int64)
-        code[present] = np.arange(len(present))
-        wide = np.uint64 if array.dtype.kind == "u" else np.int64
-        return present.astype(wide) + wide(low), code[shifted], counts[present]
-    distinct, codes, counts = np.unique(array, return_inverse=True, return_counts=True)
-    return distinct, codes.astype(np.int64, copy=False), counts
-
-
-def _code_bools(array: np.ndarray) -> tuple[np.ndarray, int]:
-    distinct, codes = np.unique(array, return_inverse=True)
-    return codes.astype(np.int64, copy=False), len(distinct)
-
-
-def _code_text(label: str, array: np.ndarray) -> tuple[np.ndarray, int]:
-    try:
-        values = array.tolist()
-        position = {symbol: i for i, symbol in enumerate(sorted(set(values)))}
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{label} holds text that cannot be read ({error})") from None
-    return np.fromiter((position[value] for value in values), dtype=np.int64, count=len(values)), len(position)
-
-
-def _check_missing(label: str, missing: np.ndarray | None) -> None:
-    if missing is not None and missing.any():
-        raise InputError(
-            f"{label} is missing in {int(missing.sum())} of {len(missing)} rows: "
-            "drop these rows in all modalities or fill them"
-        )
-
-
-def _constant(label: str, declared: ColumnType | None = None) -> InputError:
-    if declared:
-        return InputError(f"{label} is constant, so it has no density: leave it out, or declare it discrete")
-    return InputError(f"{label} is constant: leave it out, or declare it discrete if that is meant")
-
-
-def _describe(dtype: np.dtype) -> str:
-    return {
-        "O": "Python objects: convert it with .astype(str) or .astype(float)",
-        "c": "complex numbers: give real and imaginary part as two columns",
-        "M": "dates: convert them to numbers, such as days since a start",
-        "m": "durations: convert them to numbers, such as seconds",
-        "V": "records: give each field as an array of its own",
-    }.get(dtype.kind, f"values of type {dtype}: convert it to numbers or text")

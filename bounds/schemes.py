@@ -76,6 +76,8 @@ class SubsetScheme:
         for subset, weight in weights.items():
             mask = parse_subset(subset, known)
             shown = format_subset(mask, known) or "the empty subset"
+            if not isinstance(subset, str | int | np.integer) and mask.bit_count() < len(subset):
+                raise InputError(f"subset {subset} has a modality twice: name each once")
             if mask in exact:
                 raise InputError(f"subset {shown} is given twice")
             if not math.isfinite(weight) or weight < 0:
@@ -242,7 +244,13 @@ def parse_scheme(text: str, names: Sequence[str]) -> SubsetScheme:
             value = Fraction(weight.strip())
         except (ValueError, ZeroDivisionError):
             raise InputError(f"scheme {text!r}: {weight.strip()!r} is not a weight; write 0.25 or 1/4") from None
-        mask = parse_subset([name.strip() for name in subset.split("+") if name.strip()], names)
+        given = [name.strip() for name in subset.split("+")] if subset.strip() else []
+        if "" in given:
+            raise InputError(f"scheme {text!r}: subset {subset.strip()!r} has a '+' without a modality beside it")
+        mask = parse_subset(given, names)
+        if mask.bit_count() < len(given):
+            twice = next(name for name in given if given.count(name) > 1)
+            raise InputError(f"scheme {text!r}: subset {subset.strip()!r} has {twice!r} twice: name it once")
         if mask in weights:
             raise InputError(f"scheme {text!r}: subset {subset.strip()!r} is given twice")
         weights[mask] = value

@@ -33,8 +33,11 @@ _WHOLE = (
     "CASE WHEN NOT (contains(c{i}, '.') OR contains(c{i}, 'e') OR contains(c{i}, 'E')) "
     "THEN TRY_CAST(c{i} AS BIGINT) END"
 )
+# Whole numbers as they are written, however long: what does not fit 64 bits has no exact number here.
+_DIGITS = "CASE WHEN regexp_full_match(trim(c{i}), '[+-]?[0-9]+') THEN 1 END"
 _NUMERIC = re.compile(r"U?(TINY|SMALL|BIG)INT|U?INTEGER|BOOLEAN|FLOAT|DOUBLE")
-_WIDE = re.compile(r"U?HUGEINT|DECIMAL\(\d+,\s*\d+\)")
+_WIDE_WHOLE = re.compile(r"U?HUGEINT|DECIMAL\(\d+,\s*0\)")
+_DECIMAL = re.compile(r"DECIMAL\(\d+,\s*\d+\)")
 _TEXT = re.compile(r"VARCHAR|ENUM\(.*\)|UUID", re.DOTALL)
 _DATE = re.compile(r"DATE|TIME.*|INTERVAL")
 
@@ -122,9 +125,25 @@ def _csv_casts(
             elif numbers[i] < rows:
                 _check_text(connection, i, names[i], rows, numbers[i], declared[i])
                 casts[i] = f"c{i}"
+            elif whole[i] == rows:
+                casts[i] = f"CAST(c{i} AS BIGINT)"
+            elif _counts(connection, _DIGITS, [i])[i] == rows:
+                casts[i] = _beyond_64_bits(i, names[i], declared[i])
             else:
-                casts[i] = f"CAST(c{i} AS {'BIGINT' if whole[i] == rows else 'DOUBLE'})"
+                casts[i] = f"CAST(c{i} AS DOUBLE)"
     return casts
+
+
+def _beyond_64_bits(position: int, name: str, declared: str | None) -> str:
+    """Whole numbers that no exact number here holds: symbols as they are written, or rounded if so declared."""
+    if declared == "discrete":
+        return f"CAST(c{position} AS VARCHAR)"
+    if declared == "continuous":
+        return f"CAST(c{position} AS DOUBLE)"
+    raise InputError(
+        f"column {name!r} holds whole numbers beyond 64 bits, which lose digits as continuous values: declare it "
+        "discrete (codes, identifiers; each is then a symbol as it is written), or continuous if digits may be lost"
+    )
 
 
 def _counts(connection: duckdb.DuckDBPyConnection, expression: str, columns: Sequence[int]) -> dict[int, int]:
@@ -170,9 +189,13 @@ def read_parquet(path: str, modalities: Sequence[str], types: Mapping[str, str] 
         declared = _declared(groups, names, types)
         rows = _count(connection, table, given)
         _check_table(rows, declared, itemsize=16)
-        casts = {i: _parquet_cast(i, names[i], described[i][1], kind) for i, kind in declared.items()}
-        aliases = ", ".join(f"c{i}" for i in range(len(names)))
-        arrays = _fetch(connection, casts, f"{table} AS data({aliases})", given)
+        data = f"{table} AS data({', '.join(f'c{i}' for i in range(len(names)))})"
+        long = [i for i in declared if _WIDE_WHOLE.fullmatch(described[i][1]) and _is_long(connection, i, data, given)]
+        casts = {
+            i: _beyond_64_bits(i, names[i], kind) if i in long else _parquet_cast(i, names[i], described[i][1], kind)
+            for i, kind in declared.items()
+        }
+        arrays = _fetch(connection, casts, data, given)
     return _to_samples(groups, names, arrays, types, path)
 
 
@@ -187,11 +210,20 @@ def _parquet_names(connection: duckdb.DuckDBPyConnection, given: Sequence[object
     return names
 
 
+def _is_long(connection: duckdb.DuckDBPyConnection, position: int, table: str, given: Sequence[object]) -> bool:
+    """Whether a column of whole numbers has one that does not fit 64 bits."""
+    c = f"c{position}"
+    query = f"SELECT count({c}) > count(TRY_CAST({c} AS BIGINT)) FROM {table}"
+    return bool((connection.execute(query, given).fetchone() or [False])[0])
+
+
 def _parquet_cast(position: int, name: str, kind: str, declared: str | None) -> str:
     c = f"c{position}"
     if _NUMERIC.fullmatch(kind):
         return c
-    if _WIDE.fullmatch(kind):
+    if _WIDE_WHOLE.fullmatch(kind):
+        return f"CAST({c} AS BIGINT)"
+    if _DECIMAL.fullmatch(kind):
         return f"CAST({c} AS DOUBLE)"
     if _TEXT.fullmatch(kind) or (_DATE.fullmatch(kind) and declared == "discrete"):
         return f"CAST({c} AS VARCHAR)"

@@ -1,9 +1,12 @@
 """Which estimator, what it needs, and when it refuses."""
 
 import math
+import re
 
 import numpy as np
 import pytest
+from scipy.special import ndtri
+from scipy.stats import binom, rankdata
 
 from bounds import (
     CommonCause,
@@ -11,6 +14,7 @@ from bounds import (
     Gaussian,
     InputError,
     Samples,
+    SubsetScheme,
     distortion_floor,
     elbo_ceiling,
     generative_discrepancy,
@@ -18,6 +22,8 @@ from bounds import (
     mopoe,
     total_correlation_term,
 )
+from bounds.collinearity import RANK_NOISE, dependent, near_collinearity, standardised
+from bounds.demo import breast_cancer
 from bounds.discrete_entropy import plug_in
 from bounds.estimators import ESTIMATORS, estimate
 
@@ -135,18 +141,162 @@ def test_refuses_what_the_rows_cannot_support_and_keeps_what_they_can():
     assert elbo_ceiling(h, mmvae(3)).value == pytest.approx(-3 * math.log(20), abs=0.2)
 
 
-def test_collinear_columns_are_refused_by_name_of_the_cause():
-    x = continuous(100)
-    with pytest.raises(InputError, match="linear function of others"):
-        estimate(Samples.from_arrays({"a": np.column_stack([x, x[:, 0] + x[:, 1]])}), "gaussian")
+# --- columns that are linear functions of others ------------------------------------------------------------------
+
+GAUSSIAN = ["gaussian", "gaussian-shrinkage", "gaussian-copula"]
 
 
-def test_near_collinear_columns_warn_that_shrinking_matters():
+@pytest.mark.parametrize("estimator", GAUSSIAN)
+def test_collinear_columns_are_refused_by_name(estimator):
+    """The shrunk law is regular, and the ranks are: the data have no density all the same."""
     x = continuous(100)
-    nearly = x[:, :1] + 1e-4 * continuous(100, 7)[:, :1]
-    found = estimate(Samples.from_arrays({"a": x, "b": nearly}), "gaussian-shrinkage")
-    assert any("near-collinear" in warning for warning in found.warnings)
-    assert not estimate(Samples.from_arrays({"a": x}), "gaussian-shrinkage").warnings
+    arrays = {"a": np.column_stack([x, x[:, 0] + x[:, 1]]), "b": continuous(100, 1)[:, 0]}
+    with pytest.raises(
+        InputError, match=r"^the covariance is singular: of the columns a\[0\], a\[1\] and a\[3\] each is"
+    ):
+        estimate(Samples.from_arrays(arrays), estimator)
+    with pytest.raises(InputError, match=r"^rows\.csv: the covariance is singular: of the columns a\[0\], a\[1\] and"):
+        estimate(Samples.from_arrays(arrays, source="rows.csv"), estimator)
+
+
+def test_a_monotone_copy_is_refused_where_only_ranks_count():
+    x = continuous(100)
+    bent = Samples.from_arrays({"a": x, "b": np.exp(x[:, 2])})
+    with pytest.raises(InputError, match=r"singular: of the ranks of a\[2\] and b each is a linear function of others"):
+        estimate(bent, "gaussian-copula")
+    assert math.isfinite(estimate(bent, "gaussian").entropies.values[-1])
+
+
+@pytest.mark.parametrize("first", range(5))
+def test_the_first_dependent_column_is_found_with_its_partners(first):
+    """Whichever column comes first, the relation of three among five is named, and no bystander."""
+    x = continuous(60, columns=5)
+    x[:, 4] = x[:, 1] - 2 * x[:, 3]
+    order = np.roll(np.arange(5), first)
+    rows = standardised(x[:, order])
+    names = [f"x{k}" for k in order]
+    assert set(dependent(rows.T @ rows / 60, names)) == {"x1", "x3", "x4"}
+    assert dependent(np.eye(5), names) == ()
+
+
+def relation(noise, rows=400, seed=0):
+    """Six columns of which the first is a sum of two others, with noise of this standard deviation."""
+    x = np.random.default_rng(seed).normal(size=(rows, 6))
+    x[:, 0] = (x[:, 1] + x[:, 2]) / math.sqrt(2) + noise * x[:, 0]
+    return Samples.from_arrays({"a": x[:, :2], "b": x[:, 2:]})
+
+
+@pytest.mark.parametrize("estimator", GAUSSIAN)
+def test_near_collinear_columns_warn_and_are_named(estimator):
+    """The relation's eigenvalue is half the noise's variance: 1e-4 / 2, far below 1 / 400, and 0.3 / 2 far above."""
+    (warning,) = estimate(relation(0.01), estimator).warnings
+    assert re.match(r"near-collinear columns \((a\[0\]|a\[1\]|b\[0\])", warning)
+    assert all(name in warning for name in ("a[0]", "a[1]", "b[0]"))
+    assert not any(name in warning for name in ("b[1]", "b[2]", "b[3]"))
+    assert not estimate(relation(0.55), estimator).warnings
+
+
+def test_ranks_warn_earlier_than_rows():
+    """An eigenvalue of 2 / N: a row off the relation counts for half of the others, but ranks add 1.2 to 1.9 / N."""
+    samples = relation(math.sqrt(4 / 400))
+    assert not estimate(samples, "gaussian").warnings
+    (warning,) = estimate(samples, "gaussian-copula").warnings
+    assert "below 4/N = 0.01, so a third of it or more may be the noise of ranks" in warning
+
+
+def test_the_noise_of_ranks_is_what_the_threshold_says():
+    """Three Gaussian columns in an exact relation, 300 rows: the smallest eigenvalue of the scores times N.
+
+    Mean 1.3 and standard deviation 0.4 over draws, so the mean of 50 has an error of 0.06: the bounds are five away.
+    """
+    rng = np.random.default_rng(1)
+    found = []
+    for _ in range(50):
+        x = rng.normal(size=(300, 2))
+        scores = ndtri((rankdata(np.column_stack([x, x.sum(axis=1)]), axis=0) - 0.5) / 300)
+        found.append(300 * np.linalg.eigvalsh(np.corrcoef(scores.T))[0])
+    assert 1.0 < np.mean(found) < 1.9
+    assert np.mean(found) > RANK_NOISE / 4
+
+
+def test_the_effect_of_noise_is_that_of_adding_it():
+    """The number in the warning, against the total correlation of the columns with independent noise added."""
+    rows = standardised(np.column_stack(relation(0.01).columns))
+    corr = rows.T @ rows / 400
+    noisy = corr + np.eye(6) / 400
+    lower = 0.5 * (np.linalg.slogdet(noisy)[1] - np.log(np.diagonal(noisy)).sum() - np.linalg.slogdet(corr)[1])
+    (warning,) = near_collinearity(corr, 400, [f"x{i}" for i in range(6)])
+    assert f"by {lower:.2g} nats" in warning
+
+
+def test_breast_cancer_warns_with_every_estimator():
+    """Radius, perimeter and area of the same cells: 15.6 nats by ranks and 9.2 by shrinking, MMVAE."""
+    losses = {}
+    for estimator in GAUSSIAN:
+        found = estimate(breast_cancer(), estimator)
+        losses[estimator] = total_correlation_term(found.entropies, mmvae(3)).value
+        (warning,) = found.warnings
+        assert "near-collinear" in warning
+        assert "mean[0]" in warning  # radius
+        assert "mean[2]" in warning  # perimeter
+    assert losses["gaussian-copula"] - losses["gaussian-shrinkage"] > 6
+
+
+def test_shrinking_of_independent_columns_is_no_collinearity():
+    """All is shrunk away, rightly: below three standard errors in all but 0.3 % of draws, so 3 of 60 have 1e-3."""
+    warned = 0
+    for seed in range(60):
+        rows = np.random.default_rng(seed).normal(size=(60, 12))
+        warned += bool(
+            estimate(Samples.from_arrays({"a": rows[:, :6], "b": rows[:, 6:]}), "gaussian-shrinkage").warnings
+        )
+    assert binom.sf(2, 60, 0.0027) < 1e-3
+    assert warned <= 2
+
+
+def test_shrinking_that_moves_a_regular_covariance_warns_too():
+    """Correlations of 0.95 among 30 columns: no eigenvalue is doubled, but the entropy moves by three errors."""
+    cov = 0.05 * np.eye(30) + 0.95
+    law = Gaussian(cov, sizes=[15, 15])
+    samples = Samples.from_arrays(law.sample(600, np.random.default_rng(2)))
+    (warning,) = estimate(samples, "gaussian-shrinkage").warnings
+    assert warning.startswith("shrinking the correlation by 0.0")
+    assert not estimate(samples, "gaussian").warnings
+
+
+# --- quantised columns --------------------------------------------------------------------------------------------
+
+
+def test_bins_are_stated_where_symbols_are_numbers():
+    rng = np.random.default_rng(3)
+    halves, whole = rng.integers(0, 5, 500) / 2, rng.integers(0, 3, 500)
+    samples = Samples.from_arrays({"a": halves, "b": whole, "c": halves[::-1] / 5}, {"a": "discrete", "c": "discrete"})
+    assert samples.bin_widths == (0.5, 0.0, pytest.approx(0.1))
+    found = generative_discrepancy(estimate(samples).entropies, mmvae(3))
+    assert found.notes == (
+        "quantised columns, of smallest step a 0.5 and c 0.1: every number is that of these bins, and Delta, floor and "
+        "entropies grow as bins get narrower (T9)",
+    )
+    assert not generative_discrepancy(estimate(samples.select("b")).entropies, mmvae(1)).notes
+
+
+def test_narrower_bins_raise_delta():
+    """What the note says: a uniform column in bins of half the width has ln 2 more entropy."""
+    rng = np.random.default_rng(4)
+    x, y = rng.random(20_000), rng.integers(0, 2, 20_000)
+    values = []
+    for width in (0.25, 0.125):
+        samples = Samples.from_arrays({"x": np.floor(x / width) * width, "y": y}, {"x": "discrete"})
+        values.append(generative_discrepancy(estimate(samples).entropies, SubsetScheme({(1,): 1}, 2)).value)
+    # errors of a plug-in entropy are of order 1 / sqrt(N) = .007
+    assert values[1] - values[0] == pytest.approx(math.log(2), abs=0.02)
+
+
+def test_ties_of_continuous_columns_state_their_step():
+    tied = Samples.from_arrays({"a": continuous(200).round(1)[:, 0], "b": continuous(200, 1)}, {"a": "continuous"})
+    (warning,) = estimate(tied, "gaussian-shrinkage").warnings
+    assert warning.startswith("1 of 4 columns repeat most of their values, such as a (smallest step 0.1): a density")
+    assert "declare them discrete, each value a bin, and state its width (T9)" in warning
 
 
 def test_common_cause_samples_are_mixed_only_with_a_gaussian_part():

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from bounds import Discrete, Functional, Gaussian, generative_discrepancy, mmvae, mopoe, total_correlation_term
+from bounds import intervals as intervals_module
 from bounds.discrete_entropy import plug_in
 from bounds.estimators import estimate
-from bounds.intervals import GuaranteedInterval, _range
+from bounds.formulas import Ground, discrepancy, total_correlation, unseen_entropies
+from bounds.intervals import GuaranteedInterval, _inclusions, _range
 from bounds.samples import Samples
 
 NAMES = ("X", "Y", "Z")
@@ -52,6 +54,102 @@ def test_no_replaced_row_moves_the_plug_in_value_by_more_than_the_bounded_differ
             changed = rows.copy()
             changed[i] = new
             assert abs(plug_in_value(functional, changed) - before) <= allowed + 1e-6  # the linear program's accuracy
+
+
+# --- large lattices -----------------------------------------------------------------------------------------------
+
+
+def symmetric_range(by_size, cap, increasing):
+    """The range over a whole lattice if coefficients and caps depend on the size of the subset alone.
+
+    A mean over all orders of the modalities is as good as any solution, so the solution is a function of the size: on a
+    chain, where extreme functions are 0 up to some size and the caps' minimum of a level from there on. By the layers
+    of the caps: between two consecutive ones the best upper (lower) set of sizes among those that reach it.
+    """
+    counts = np.array([math.comb(len(by_size), k) for k in range(1, len(by_size) + 1)])
+    c, caps = counts * by_size, np.array(cap)
+    ends = []
+    for sign in (-1, 1):
+        total, below = 0.0, 0.0
+        for level in np.unique(caps):
+            reach = sign * c[caps >= level]
+            sums = np.cumsum(reach[::-1] if increasing else reach)
+            total += (level - below) * max(0.0, sums.max())
+            below = level
+        ends.append(sign * total)
+    return tuple(ends)
+
+
+SYMMETRIC = {"Delta": discrepancy, "floor": unseen_entropies, "loss": total_correlation}
+
+
+@pytest.mark.parametrize("increasing", [True, False], ids=["bias", "deviation"])
+@pytest.mark.parametrize("count", [3, 10, 12])
+@pytest.mark.parametrize("name", SYMMETRIC)
+def test_the_whole_lattice_of_mopoe_is_one_program(name, count, increasing):
+    """Against the chain that symmetry leaves; the sum of single ranges, as for too large lattices, is wider."""
+    functional = SYMMETRIC[name](Ground.of([f"X{i}" for i in range(count)]), mopoe(count))
+    by_size = np.array([float(functional.coefficients.get((1 << k) - 1, 0)) for k in range(1, count + 1)])
+    cap = np.array([math.log1p((2.0**k - 1) / 500) if increasing else 1.0 for k in range(1, count + 1)])
+    masks = functional.masks
+    values = np.array([float(c) for c in functional.coefficients.values()])
+    caps = np.array([cap[mask.bit_count() - 1] for mask in masks])
+    low, high = _range(values, masks, caps, increasing)
+    expected = symmetric_range(by_size, cap, increasing)
+    # HiGHS solves to 1e-7.
+    assert (low, high) == (pytest.approx(expected[0], abs=1e-6), pytest.approx(expected[1], abs=1e-6))
+    assert high - low < float(np.abs(values) @ caps) - 1e-3
+
+
+def test_the_interval_of_mopoe_over_ten_modalities_is_half_a_sum_of_ranges(monkeypatch):
+    law = np.random.default_rng(8).integers(0, 2, (2000, 1)) ^ (np.random.default_rng(9).random((2000, 10)) < 0.02)
+    samples = Samples.from_arrays({f"x{i}": column for i, column in enumerate(law.T)})
+    h = estimate(samples, "plug-in").entropies
+    whole = total_correlation_term(h, mopoe(10))
+    assert "sum of ranges" not in whole.method
+    monkeypatch.setattr(intervals_module, "MAX_PROGRAM", 512)
+    summed = total_correlation_term(h, mopoe(10))
+    assert "for more than 512 entropies a sum of ranges, which holds but is wider" in summed.method
+    assert summed.low < whole.low < whole.value < whole.high < summed.high
+    assert whole.high - whole.low < 0.6 * (summed.high - summed.low)
+
+
+@given(st.integers(3, 7), st.booleans(), st.integers(0, 2**32 - 1))
+def test_no_function_exceeds_the_range(count, increasing, seed):
+    """The dual bound holds whatever the solver's accuracy: only rounding is allowed for."""
+    rng = np.random.default_rng(seed)
+    masks = sorted(rng.choice(np.arange(1, 1 << count), min(20, (1 << count) - 1), replace=False).tolist())
+    values = rng.normal(size=len(masks))
+    caps = np.array([math.log1p(2.0 ** mask.bit_count() / 50) if increasing else 1.0 for mask in masks])
+    low, high = _range(values, masks, caps, increasing)
+    for _ in range(20):
+        drawn = rng.random(len(masks)) * caps * rng.integers(0, 2, len(masks))
+        related = (lambda a, b: a & ~b == 0) if increasing else (lambda a, b: b & ~a == 0)
+        # the largest of what lies below is increasing, and within the caps, which increase too
+        d = np.array([max(drawn[i] for i, a in enumerate(masks) if related(a, b)) for b in masks])
+        assert low - 1e-12 <= values @ d <= high + 1e-12
+
+
+@given(st.sets(st.integers(1, 63), min_size=1))
+def test_the_inclusions_that_are_kept_imply_all_others(family):
+    masks = sorted(family)
+    reached = np.eye(len(masks), dtype=bool)
+    small, large = _inclusions(masks)
+    reached[small, large] = True
+    for _ in masks:
+        reached = reached @ reached
+    everything = np.array([[a & ~b == 0 for b in masks] for a in masks])
+    assert (reached == everything).all()
+
+
+def test_a_whole_lattice_keeps_only_its_covers():
+    small, _ = _inclusions(range(1, 1 << 8))
+    assert len(small) == 8 * 2**7 - 8  # the edges of the cube, less those of the empty set
+    # units far beyond the bits of a machine word
+    assert [a.tolist() for a in _inclusions([1, 1 << 900, 1 | 1 << 900])] == [[0, 1], [2, 2]]
+
+
+# --- coverage -----------------------------------------------------------------------------------------------------
 
 
 def plug_in_value(functional, rows):

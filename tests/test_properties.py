@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from known_laws import LN2, XOR, copies, independent
 from strategies_for_tests import block_sizes, covariances, direct_entropy, pmfs, random_pmf, schemes
 
 from bounds import (
@@ -36,7 +37,6 @@ from bounds import (
 from bounds.subsets import members
 
 ROUNDING = 1e-12
-LN2 = math.log(2)
 
 several = {"min_axes": 2, "max_axes": 4}
 discrete_laws = pmfs(**several).map(Discrete)
@@ -64,17 +64,6 @@ def fails(check, *arguments):
 # --- witnesses ----------------------------------------------------------------------------------------------------
 
 
-def copies(count):
-    pmf = np.zeros((2,) * count)
-    pmf[(0,) * count] = pmf[(1,) * count] = 0.5
-    return Discrete(pmf)
-
-
-def independent(*sides):
-    return Discrete(np.full(sides, 1 / math.prod(sides)))
-
-
-XOR = Discrete([[[0.25, 0], [0, 0.25]], [[0, 0.25], [0.25, 0]]])
 PANEL = [
     XOR,
     copies(3),

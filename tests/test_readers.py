@@ -216,6 +216,53 @@ def test_csv_whole_numbers_with_an_exponent_are_floats(tmp_path: Path) -> None:
     assert dataset(write(tmp_path / "data.csv", {"a": values})).columns[0].tolist() == values.tolist()
 
 
+#: More digits than an int64, and two numbers that are one as a double.
+HUGE = [10**30 + int(c) for c in CODES]
+
+
+def huge_csv(path: Path) -> Path:
+    path.write_text("a,b\n" + "".join(f"{value},{x}\n" for value, x in zip(HUGE, FLOATS, strict=True)))
+    return path
+
+
+def huge_parquet(path: Path) -> Path:
+    parquet.write_table(pa.table({"a": pa.array([Decimal(v) for v in HUGE], pa.decimal128(38, 0)), "b": FLOATS}), path)
+    return path
+
+
+@pytest.mark.parametrize(("write_huge", "suffix"), [(huge_csv, ".csv"), (huge_parquet, ".parquet")])
+def test_whole_numbers_beyond_64_bits(tmp_path: Path, write_huge: Callable[[Path], Path], suffix: str) -> None:
+    path = write_huge(tmp_path / f"data{suffix}")
+    with pytest.raises(
+        InputError, match=r"data\.\w+: column 'a' holds whole numbers beyond 64 bits, which lose digits"
+    ):
+        read(path)
+    exact = dataset(path, a="discrete")
+    np.testing.assert_array_equal(exact.columns[0], CODES)
+    rounded = np.array(HUGE, dtype=float)
+    assert len(np.unique(rounded)) == 1  # what would have been read without a word
+    with pytest.raises(InputError, match="'a' is constant, so it has no density"):
+        read(path, types={"a": "continuous"})
+
+
+@pytest.mark.parametrize("last", [2**63, -(2**63) - 1, 2**64])
+def test_one_value_beyond_64_bits_is_enough(tmp_path: Path, last: int) -> None:
+    values = [*range(1, N), last]
+    (tmp_path / "data.csv").write_text("a\n" + "".join(f"{v:+d} \n" for v in values))
+    with pytest.raises(InputError, match="whole numbers beyond 64 bits"):
+        read(tmp_path / "data.csv")
+    found = dataset(tmp_path / "data.csv", a="continuous").columns[0]
+    np.testing.assert_array_equal(found, np.array([float(v) for v in values]))
+
+
+def test_decimals_without_a_fraction_are_whole(tmp_path: Path) -> None:
+    values = [Decimal(2**53 + int(i)) for i in range(N)]
+    parquet.write_table(pa.table({"a": pa.array(values, pa.decimal128(30, 0))}), tmp_path / "data.parquet")
+    with pytest.raises(InputError, match=r"column 'a' holds whole numbers beyond 2\^53"):
+        read(tmp_path / "data.parquet")
+    assert dataset(tmp_path / "data.parquet", a="discrete").alphabets == (N,)
+
+
 def test_parquet_types(tmp_path: Path) -> None:
     rows = range(N)
     table = {

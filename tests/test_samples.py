@@ -232,7 +232,8 @@ BAD = {
     "grid": (
         {"x": CODES / 2},
         {},
-        r"column 'x' has only 4 distinct values in 100 rows, but they are not whole numbers: declare it discrete or",
+        r"column 'x' has only 4 distinct values in 100 rows, but they are not whole numbers: declare it discrete or "
+        r"continuous \(as discrete, results are those of bins as wide as its smallest step, 0\.5\)",
     ),
     "large whole numbers": ({"x": 2**53 + np.arange(N)}, {}, r"column 'x' holds whole numbers beyond 2\^53"),
 }
@@ -262,6 +263,20 @@ BAD_FIELDS = {
 def test_bad_fields(columns: list[np.ndarray], alphabets: tuple[int, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Samples(Layout.of(2, units="scalar"), tuple(columns), alphabets)
+
+
+def test_bin_widths_are_those_of_numbers_that_are_not_whole() -> None:
+    arrays = {
+        "a": np.column_stack([CODES / 4, CODES, FLOATS]),
+        "b": np.array(list("wxyz"))[CODES],
+        "c": np.full(N, 0.5),
+    }
+    data = Samples.from_arrays(arrays, {"a[0]": "discrete", "c": "discrete"})
+    assert data.bin_widths == (0.25, 0, 0, 0, 0)
+    assert data.select(["b", "a"]).bin_widths == (0.25, 0, 0, 0)
+    assert Samples(data.layout, data.columns, data.alphabets).bin_widths == (0,) * 5
+    with pytest.raises(InputError, match="1 bin widths for 5 units"):
+        Samples(data.layout, data.columns, data.alphabets, bin_widths=(1.0,))
 
 
 def test_units_are_columns() -> None:

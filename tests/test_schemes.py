@@ -129,6 +129,8 @@ WRONG = [
     ({"image": 1}, {}, "'image' is written by name"),
     ({"image": 1}, {"names": ["text"]}, "unknown name 'image': known are text"),
     ({1: 1}, {"n_modalities": 0}, "at least one modality"),
+    ({(0, 0): 1}, {}, r"subset \(0, 0\) has a modality twice: name each once"),
+    ({("a", "b", "a"): 1}, {"names": ["a", "b"]}, "has a modality twice"),
 ]
 
 
@@ -270,6 +272,10 @@ def test_decimals_are_read_exactly():
         ("image:-0.5,text:1.5", "not negative"),
         (":1", "empty subset"),
         ("image:nan", "is not a weight"),
+        ("image+image:1", "subset 'image[+]image' has 'image' twice: name it once"),
+        ("text+image+text:0.5,image:0.5", "has 'text' twice"),
+        ("image+:1", "subset 'image[+]' has a '[+]' without a modality beside it"),
+        ("image++text:1", "without a modality beside it"),
     ],
 )
 def test_unreadable_schemes(text, problem):
