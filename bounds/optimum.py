@@ -1,0 +1,273 @@
+"""How good can any multimodal VAE of this kind be? The supremum of the ELBO over all models, with a certificate.
+
+THEORY T4: over every latent space, prior, decoder that factorises over units, and encoder, ``sup L_S`` is a concave
+problem in one law ``pi`` on decoders, with a dual: for any positive numbers ``c_A(x_A)``
+
+    L_S <= sum_A w_A E ln c_A(X_A) + ln sup_v G_c(v),    G_c(v) = sum_A w_A E[exp(-d_A(X_A, v)) / c_A(X_A)].
+
+A mixture of decoders gives the lower end and, with ``c_A(x_A) = int pi(dv) exp(-d_A(x_A, v))``, the upper one. The
+supremum over ``v`` is bounded by branch and bound (:mod:`bounds.dual.inner`), never by search alone.
+
+This is not linear in the entropies, hence not a functional.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import numpy as np
+
+from bounds.ceilings import elbo_ceiling
+from bounds.dual.inner import ROUNDING, InnerBound, bound_inner
+from bounds.dual.mixing import Mixture, best_mixture
+from bounds.dual.private_noise import without_private_noise
+from bounds.dual.program import DecoderProgram, conditional_laws, geometric_means
+from bounds.errors import InputError, ObjectiveError
+from bounds.finite import TabularVAE
+from bounds.joints import Discrete, Law
+from bounds.lattice import marginal_entropy
+from bounds.loss_bounds import LossBounds, loss_bounds
+from bounds.schemes import SubsetScheme
+from bounds.subsets import format_subset, members, union
+
+#: Time for the certificate unless another is given.
+SECONDS = 60.0
+#: Decoders above the target that the certificate may send back to the search.
+RETURNS = 12
+
+
+class Progress(Protocol):
+    """Told how the certificate goes."""
+
+    def __call__(self, cells: int, open_cells: int, gap: float) -> None:
+        """Cells bounded, cells still open, and the bracket's width so far."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class OptimalElbo:
+    """``low <= sup L <= high``, in nats per example.
+
+    Attributes:
+        low: what ``model`` attains.
+        high: proved for every model.
+        tol: the width that was asked for.
+        beta: multiplier of the KL; 1 is the ELBO.
+        entropy: ``H(X)``.
+        ceiling: T2's, where it holds (``beta >= 1``).
+        model: prior, decoders and encoders that attain ``low``.
+        dual: bitmask of the encoded modalities to ``c_A(x_A)``, the point that proves ``high``: one axis for each unit
+            of ``A``, zero where ``p(x_A)`` is.
+        bounds: the sandwich of T4, from entropies alone.
+        cells, open_cells: of the branch and bound.
+        notes: what the reader must know.
+    """
+
+    low: float
+    high: float
+    tol: float
+    beta: float
+    entropy: float
+    ceiling: float
+    scheme: SubsetScheme
+    names: tuple[str, ...]
+    model: TabularVAE
+    dual: Mapping[int, np.ndarray]
+    bounds: LossBounds
+    cells: int
+    open_cells: int
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def certified(self) -> bool:
+        """Whether the bracket is as narrow as was asked."""
+        return self.high - self.low <= self.tol
+
+    @property
+    def loss(self) -> tuple[float, float]:
+        """``-H(X) - sup L`` lies between these two: the loss that no model avoids."""
+        return -self.entropy - self.high, -self.entropy - self.low
+
+    def __str__(self) -> str:
+        name = "sup ELBO" if self.beta == 1 else f"sup of the beta={self.beta:g} objective"
+        least, most = self.loss
+        state = "certified" if self.certified else f"not closed to {self.tol:g}: {self.open_cells} open cells"
+        lines = [
+            f"{self.scheme.label}: {self.low:.8f} <= {name} <= {self.high:.8f} nats ({state})",
+            f"  loss -H(X) - sup in [{least:.8f}, {most:.8f}]; from entropies alone at least "
+            f"{-self.entropy - self.ceiling:.8f}",
+            f"  attained with {self.model.n_latents} latent values",
+        ]
+        return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; tables as nested lists."""
+        least, most = self.loss
+        return {
+            "scheme": self.scheme.label,
+            "unit": "nats",
+            "beta": self.beta,
+            "low": self.low,
+            "high": self.high,
+            "tol": self.tol,
+            "certified": self.certified,
+            "entropy": self.entropy,
+            "elbo_ceiling": self.ceiling,
+            "loss": {"low": least, "high": most},
+            "loss_bounds": self.bounds.to_dict(),
+            "cells": self.cells,
+            "open_cells": self.open_cells,
+            "seconds": self.seconds,
+            "model": {
+                "prior": self.model.prior.tolist(),
+                "decoders": [table.tolist() for table in self.model.decoders],
+                "encoders": {self._shown(mask): table.tolist() for mask, table in self.model.encoders.items()},
+            },
+            "dual": {self._shown(mask): table.tolist() for mask, table in self.dual.items()},
+            "notes": list(self.notes),
+        }
+
+    def _shown(self, mask: int) -> str:
+        return format_subset(mask, self.names) or "(empty)"
+
+
+def optimal_elbo(
+    joint: Law,
+    scheme: SubsetScheme,
+    tol: float = 1e-6,
+    *,
+    beta: float = 1.0,
+    seconds: float = SECONDS,
+    progress: Progress | None = None,
+) -> OptimalElbo:
+    """The best own-density K=1 ELBO of any model of a scheme, between certified bounds (THEORY T4).
+
+    Args:
+        joint: a discrete law.
+        scheme: the encoded subsets and their weights.
+        tol: width of the bracket to aim at, in nats.
+        beta: multiplier of the KL. At 1 the value is ``sup L_S``.
+        seconds: time for the certificate; then the bracket so far is returned and says so.
+        progress: told how it goes.
+
+    Raises:
+        InputError: a law that is not discrete, a ``tol`` or ``beta`` that is not positive, a scheme over
+            other modalities.
+        ObjectiveError: a sub-sampled scheme, whose supremum is in closed form (T10.2).
+
+    >>> from bounds import mmvae
+    >>> pair = Discrete([[0.45, 0.05], [0.05, 0.45]])  # a fair bit and a copy that is wrong one time in ten
+    >>> found = optimal_elbo(pair, mmvae(2))
+    >>> found.certified, round(-found.entropy - found.low, 5)  # T2 alone says 0
+    (True, 0.06648)
+    """
+    clock = time.monotonic()
+    if not isinstance(joint, Discrete):
+        raise InputError(f"the exact optimum is known for discrete laws; this one is a {type(joint).__name__}")
+    if not (tol > 0 and math.isfinite(tol)):
+        raise InputError(f"tol is {tol}: give a positive number of nats, such as 1e-6")
+    if scheme.objective == "sub-sampled":
+        raise ObjectiveError(
+            f"scheme {scheme.label} is a sum of ELBOs, each of its own modalities: its supremum is "
+            "elbo_ceiling(h, scheme, 'sub-sampled'), attained (T10.2)"
+        )
+    reduced = without_private_noise(joint)
+    program = DecoderProgram.of(reduced.law, scheme, beta)
+    mixture, inner = _solve(program, tol / beta, seconds, progress)
+    lifted = Mixture(mixture.weights, np.concatenate(reduced.lift(program.blocks(mixture.v)), axis=1))
+    own = DecoderProgram.of(joint, scheme, beta)
+    low = beta * own.value(lifted.weights, lifted.v)
+    ceiling = _ceiling(joint, scheme, beta)
+    # the ceiling is a sum of entropies, with their rounding
+    high = min(low + beta * inner.high, ceiling + ROUNDING)
+    model, dual = _model(joint, scheme, own, lifted)
+    notes = []
+    if high - low > tol:
+        notes.append(
+            f"certified to {high - low:.3g} after {inner.cells} cells ({inner.open_cells} open): "
+            "allow more seconds for a narrower bracket"
+        )
+    return OptimalElbo(
+        low=low,
+        high=high,
+        tol=tol,
+        beta=beta,
+        entropy=marginal_entropy(joint.pmf, range(joint.pmf.ndim)),
+        ceiling=ceiling,
+        scheme=scheme,
+        names=joint.names,
+        model=model,
+        dual=dual,
+        bounds=loss_bounds(joint, scheme),
+        cells=inner.cells,
+        open_cells=inner.open_cells,
+        seconds=time.monotonic() - clock,
+        notes=tuple(notes),
+    )
+
+
+def _solve(
+    program: DecoderProgram, tol: float, seconds: float, progress: Progress | None
+) -> tuple[Mixture, InnerBound]:
+    """Search and certificate in turn: a decoder with ``G`` above the target is a better mixture's next atom."""
+    clock = time.monotonic()
+    mixture = best_mixture(program)
+    for _ in range(RETURNS):
+        left = seconds - (time.monotonic() - clock)
+        inner = _certificate(program, mixture, tol, left, progress)
+        if inner.violation is None:
+            return mixture, inner
+        mixture = best_mixture(program, np.concatenate([mixture.v, inner.violation[None]]))
+    # A target that the search cannot meet, by rounding or flatness: certify what it did reach.
+    for looser in (10.0, 100.0, 1e3, 1e4, 1e5, 1e6):
+        inner = _certificate(program, mixture, tol * looser, seconds, progress)
+        if inner.violation is None:
+            break
+    return mixture, inner
+
+
+def _certificate(
+    program: DecoderProgram, mixture: Mixture, tol: float, seconds: float, progress: Progress | None
+) -> InnerBound:
+    scores = program.mass / (program.likelihoods(mixture.v) @ mixture.weights)
+    # two percent of the width stay for the rounding of the rest
+    return bound_inner(program, scores, 0.98 * tol, seconds=max(seconds, 0.0), progress=progress)
+
+
+def _ceiling(joint: Discrete, scheme: SubsetScheme, beta: float) -> float:
+    """The linear ceiling at unit level: T2 for ``beta >= 1``, else that of T10.1."""
+    h = joint.unit_entropies()
+    return float(elbo_ceiling(h, scheme)) if beta >= 1 else float(elbo_ceiling(h, scheme, "beta", beta=beta))
+
+
+def _model(
+    joint: Discrete, scheme: SubsetScheme, program: DecoderProgram, mixture: Mixture
+) -> tuple[TabularVAE, Mapping[int, np.ndarray]]:
+    """The best encoders of the mixture's decoders, ``q_A(z|x_A) = pi_z exp(-d_A(x_A, z)) / c_A(x_A)``, and ``c``."""
+    blocks = program.blocks(mixture.v)
+    encoders: dict[int, np.ndarray] = {}
+    dual: dict[int, np.ndarray] = {}
+    for subset, _ in scheme:
+        known, conditionals = conditional_laws(joint, subset)
+        joint_law = geometric_means(np.concatenate(conditionals, axis=1), mixture.v, program.power) * mixture.weights
+        total = joint_law.sum(axis=1, keepdims=True)
+        possible = (known.reshape(-1, 1) > 0) & (total > 0)
+        q = np.divide(joint_law, total, out=np.tile(mixture.weights, (len(total), 1)), where=possible)
+        encoders[subset] = q.reshape(*_seen_shape(joint, subset), -1)
+        dual[subset] = np.where(possible, total, 0.0).reshape(_seen_shape(joint, subset))
+    return TabularVAE(mixture.weights, blocks, encoders), MappingProxyType(dual)
+
+
+def _seen_shape(joint: Discrete, subset: int) -> list[int]:
+    """The alphabets of the units of a subset of modalities."""
+    return [joint.unit_alphabets[u] for u in members(union(joint.layout.modality_units, subset))]
