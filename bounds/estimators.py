@@ -9,7 +9,6 @@ from typing import Literal, get_args
 
 import numpy as np
 from scipy.special import digamma, ndtri, polygamma
-from scipy.stats import rankdata
 
 from bounds.collinearity import dependent, moved_by_shrinking, named, near_collinearity, standardised
 from bounds.columns import smallest_step
@@ -293,7 +292,7 @@ def _shrunk(data: np.ndarray, layout: Layout, variables: Mapping[int, list[int]]
 
 def _copula(data: np.ndarray, layout: Layout, variables: Mapping[int, list[int]]) -> _Fit:
     """Correlation of normal scores, with the margins' entropies by spacings (SciPy)."""
-    from scipy.stats import differential_entropy
+    from scipy.stats import differential_entropy, rankdata
 
     n, dimension = data.shape
     rows = ndtri((rankdata(data, axis=0) - 0.5) / n)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linprog
 from scipy.sparse import csr_array
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from bounds.functional import Functional
 from bounds.quantity import Guarantee
@@ -198,6 +198,6 @@ class InfluenceInterval:
             influence -= self.rows**2 @ np.diagonal(gradient @ self.cov)
             influence += self.marginal @ share
         error = (1 - self.shrinkage) * float(influence.std(ddof=1)) / math.sqrt(len(influence))
-        half = float(norm.ppf(0.5 + confidence / 2)) * error
+        half = float(ndtri(0.5 + confidence / 2)) * error
         value = math.fsum(float(c) * self.values[mask] for mask, c in functional.coefficients.items())
         return value - half, value + half

@@ -122,8 +122,8 @@ class Relaxation:
         # from values at vertices to slopes; levels stay as they are
         lift = np.zeros((count, self.features.shape[1], self.features.shape[1]))
         lift[:, :n, :n] = back
-        levels = np.arange(n, self.features.shape[1])
-        lift[:, levels, levels] = 1.0
+        rest = np.arange(n, self.features.shape[1])
+        lift[:, rest, rest] = 1.0
 
         least = np.concatenate(
             [
@@ -132,20 +132,20 @@ class Relaxation:
             ],
             axis=1,
         )
-        above = np.maximum((forward @ cells.slopes[..., None])[..., 0] - at_vertices, np.maximum(least, 1e-18))
+        least = np.maximum(least, 1e-18)
+        above, levels, phi, shares = self._start(cells, forward, back, at_vertices, least)
         slopes = (back @ (at_vertices + above)[..., None])[..., 0]
-        phi, shares = self._pieces(slopes, cells.levels)
         t = phi.max(axis=1) + 0.1 * np.maximum(np.ptp(phi, axis=1), height)
         weights = 1 / (t[:, None] - phi)
         weights /= weights.sum(axis=1, keepdims=True)
         means = self._means(shares, weights)
         duals = np.maximum((means[:, None, :] @ back)[:, 0], 0.1)
-        state = _State(above, cells.levels.copy(), t, phi, shares, duals, weights, np.full(count, 1e-6))
+        state = _State(above, levels, t, phi, shares, duals, weights, np.full(count, 1e-6))
 
         best = replace(
             cells,
             slopes=slopes,
-            levels=cells.levels.copy(),
+            levels=levels.copy(),
             bound=phi.max(axis=1) + _shortfall(forward, slopes, at_vertices, cells.ends),
             means=means,
             free=self._law(weights),
@@ -169,6 +169,21 @@ class Relaxation:
             gap = (new.above * new.duals).sum(axis=1) + ((new.t[:, None] - new.phi) * new.weights).sum(axis=1)
             running[at[accepted & (gap < ENOUGH * height[at])]] = False
         return replace(best, bound=np.minimum(best.bound, cells.bound))
+
+    def _start(
+        self, cells: Cells, forward: np.ndarray, back: np.ndarray, at_vertices: np.ndarray, least: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
+        """The better of the parent's slopes and the chords; far from the first, interior points lose their way."""
+        inherited = np.maximum((forward @ cells.slopes[..., None])[..., 0] - at_vertices, least)
+        found = []
+        for above, levels in ((inherited, cells.levels), (least, np.log(np.maximum(cells.free, 1e-9)))):
+            phi, shares = self._pieces((back @ (at_vertices + above)[..., None])[..., 0], levels)
+            found.append((above, levels, phi, shares))
+        chords = np.flatnonzero(found[1][2].max(axis=1) < found[0][2].max(axis=1))
+        chosen = tuple(field.copy() for field in found[0])
+        for field, other in zip(chosen, found[1], strict=True):
+            field[chords] = other[chords]
+        return chosen
 
     def _pieces(self, slopes: np.ndarray, levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """``(N, pieces)`` logarithms of the sums, and ``(N, P)`` the share of each term in its sum."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from bounds.errors import InputError
 from bounds.estimators import estimate
@@ -97,7 +97,7 @@ def _gaussian(
         return asked.answer("attained", ceiling, found.floors, noises.variances)
     rows, variances = plug_in_gaussian(columns, asked.scheme, noises)
     (loss, error), (optimistic, its_error) = mean_and_error(found.rows), mean_and_error(rows)
-    z = float(norm.ppf(0.5 + confidence / 2))
+    z = float(ndtri(0.5 + confidence / 2))
     ceiling = Quantity(
         asked.name,
         -loss,
@@ -118,7 +118,7 @@ def _one_sided(found: HeldOut, asked: Question, fitting: Fitting, confidence: fl
     return Quantity(
         asked.name,
         -loss,
-        -loss - float(norm.ppf(confidence)) * error,
+        -loss - float(ndtri(confidence)) * error,
         None,
         confidence,
         f"{fitting.predictor} predictions, held out on {fitting.folds} folds, N={len(found.rows)}, standard error "
