@@ -43,10 +43,11 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@$(INSTALL) -e '.[dev]'
 	@touch $@ $(VENV)/.demo
 
-# thoi brings torch, which is large; nothing else here needs it.
+# thoi brings torch, which is large. Of what psitip asks for, pycddlib has to be compiled, and nothing here uses it.
 $(VENV)/.bench: $(VENV)/.dev
 	@echo "installing the libraries to compare with into $(VENV) (once)"
-	@$(INSTALL) dit thoi pandas
+	@$(INSTALL) thoi
+	@$(INSTALL) --no-deps psitip pulp
 	@touch $@
 
 # ensurepip is what Debian and Ubuntu leave out of Python; the check must also run on a Python that is too old.

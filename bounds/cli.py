@@ -8,25 +8,27 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bounds.demo import DATASETS
 from bounds.errors import InputError
 from bounds.estimators import ESTIMATORS
 from bounds.irreducible import Data, IrreducibleError, irreducible_error
+from bounds.ladder import Ladder, ladders
+from bounds.optimum import SECONDS, optimal_elbo
+from bounds.output import check_writable, print_rich, progress, run, say, standard_output, write
 from bounds.readers import read
 from bounds.report import Unit, to_html, to_json, to_terminal
+from bounds.schemes import parse_scheme
 from bounds.shannon import prove
 from bounds.theorem_report import show, verdicts_to_html, verdicts_to_json, verdicts_to_markdown, verdicts_to_terminal
 from bounds.theorems import DEFAULT_EXAMPLES, find
 from bounds.theorems.registry import verify_all
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.progress import Progress
 
 _Item = TypeVar("_Item")
 
@@ -40,21 +42,14 @@ DATA is one of
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    try:
+
+    def work() -> int:
+        with standard_output():  # of --help and --version
+            options = _parser().parse_args(arguments)
         code: int = options.run(options)
-        sys.stdout.flush()
-    except InputError as error:
-        print(f"bounds: error: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # the reader has gone, as in `bounds irreducible data.csv | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
-        print("bounds: interrupted", file=sys.stderr)
-        return 130
-    return code
+        return code
+
+    return run("bounds", work)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,29 +69,21 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_DATA_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    irreducible.add_argument("data", metavar="DATA", help="a .npz, .csv or .parquet file, see below")
-    irreducible.add_argument(
-        "--modalities",
-        action="append",
-        default=[],
-        metavar="NAME=COLUMNS",
-        help="columns of a modality: 'image=px_*', 'text=w0:w9', 'tags=a,b'; repeat for each modality",
-    )
-    irreducible.add_argument(
-        "--type",
-        action="append",
-        default=[],
-        metavar="NAME=TYPE",
-        help="declare a modality or a column 'discrete' or 'continuous' instead of detecting it",
-    )
+    _add_data(irreducible)
     irreducible.add_argument(
         "--estimator", choices=ESTIMATORS, default="auto", help="how entropies of samples are estimated (default auto)"
     )
     _add_scheme_and_output(irreducible)
     irreducible.add_argument(
+        "--likelihood",
+        metavar="KIND",
+        help="also the ceiling for decoders with a likelihood: gaussian:0.75, gaussian:learned, laplace:0.5, bernoulli",
+    )
+    irreducible.add_argument(
         "--html", type=Path, metavar="FILE", help="also write one self-contained page with figures"
     )
     irreducible.set_defaults(run=_irreducible)
+    _add_optimum(commands)
 
     demo = commands.add_parser(
         "demo",
@@ -112,6 +99,26 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
     _add_theorems(commands)
     return parser
+
+
+def _add_optimum(commands: Any) -> None:
+    optimum = commands.add_parser(
+        "optimum",
+        help="the best ELBO of any model of a scheme, between certified bounds",
+        description="How good can any model of a scheme be? The supremum of the K=1 own-density ELBO over all latent "
+        "spaces, priors, decoders and encoders, for a discrete law or the empirical law of discrete rows.",
+        epilog=_DATA_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_data(optimum)
+    _add_scheme(optimum)
+    optimum.add_argument("--tol", type=float, default=1e-6, metavar="NATS", help="width of the bracket (default 1e-6)")
+    optimum.add_argument("--beta", type=float, default=1.0, metavar="B", help="multiplier of the KL (default 1)")
+    optimum.add_argument(
+        "--seconds", type=float, default=SECONDS, metavar="S", help=f"for each certificate (default {SECONDS:g})"
+    )
+    optimum.add_argument("--json", action="store_true", help="JSON to standard output and nothing else there, in nats")
+    optimum.set_defaults(run=_optimum)
 
 
 def _add_theorems(commands: Any) -> None:
@@ -148,7 +155,25 @@ def _add_theorems(commands: Any) -> None:
     prove.set_defaults(run=_prove)
 
 
-def _add_scheme_and_output(parser: argparse.ArgumentParser) -> None:
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", metavar="DATA", help="a .npz, .csv or .parquet file, see below")
+    parser.add_argument(
+        "--modalities",
+        action="append",
+        default=[],
+        metavar="NAME=COLUMNS",
+        help="columns of a modality: 'image=px_*', 'text=w0:w9', 'tags=a,b'; repeat for each modality",
+    )
+    parser.add_argument(
+        "--type",
+        action="append",
+        default=[],
+        metavar="NAME=TYPE",
+        help="declare a modality or a column 'discrete' or 'continuous' instead of detecting it",
+    )
+
+
+def _add_scheme(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scheme",
         action="append",
@@ -156,23 +181,65 @@ def _add_scheme_and_output(parser: argparse.ArgumentParser) -> None:
         help="mvae, mmvae, mopoe, mvae-subsampled, or weights such as 'image:1/2,image+text:1/2'; "
         "repeat for several (default mvae, mmvae and mopoe)",
     )
+
+
+def _add_scheme_and_output(parser: argparse.ArgumentParser) -> None:
+    _add_scheme(parser)
     parser.add_argument("--confidence", type=float, default=0.95, metavar="P", help="of the intervals (default 0.95)")
     parser.add_argument("--json", action="store_true", help="JSON to standard output and nothing else there, in nats")
     parser.add_argument("--bits", action="store_true", help="show bits instead of nats in the table and the page")
 
 
 def _irreducible(options: argparse.Namespace) -> int:
-    if options.html and not options.html.parent.is_dir():
-        raise InputError(f"--html {options.html}: the folder {options.html.parent} does not exist")
     if options.html and options.html.resolve() == Path(options.data).resolve():
         raise InputError(f"--html {options.html} is the data file: choose another name")
+    if options.html:
+        check_writable(options.html)
     data = read(options.data, options.modalities, _types(options.type))
     result = _bound(data, options, source=Path(options.data).name)
-    _show([result], options)
+    rungs: tuple[Ladder, ...] = ()
+    if options.html or options.likelihood:
+        with progress() as bar:
+            rungs = ladders(data, result, likelihood=options.likelihood, progress=lambda label: _Certifying(bar, label))
+    with standard_output():
+        if options.json:
+            print(to_json(result, rungs))
+        else:
+            print_rich(to_terminal(result, _unit(options), rungs), "")
     if options.html:
-        _write(options.html, to_html(result, _unit(options)))
-        print(f"wrote {options.html}", file=sys.stderr)
+        write(options.html, to_html(result, _unit(options), rungs))
     return 0
+
+
+def _optimum(options: argparse.Namespace) -> int:
+    data = read(options.data, options.modalities, _types(options.type))
+    schemes = [parse_scheme(name, data.names) for name in options.scheme or ("mvae", "mmvae", "mopoe")]
+    found = []
+    with progress() as bar:
+        for scheme in schemes:
+            watch = _Certifying(bar, scheme.label)
+            found.append(
+                optimal_elbo(data, scheme, options.tol, beta=options.beta, seconds=options.seconds, progress=watch)
+            )
+    with standard_output():
+        if options.json:
+            print(json.dumps({one.scheme.label: one.to_dict() for one in found}, indent=2, allow_nan=False))
+        else:
+            print("\n".join(str(one) for one in found))
+    return 0
+
+
+class _Certifying:
+    """Shows how a certificate goes: the bracket's width so far, and how many cells are open."""
+
+    def __init__(self, bar: Progress, label: str) -> None:
+        self._bar, self._label = bar, label
+        self._task = bar.add_task(f"{label}: certifying", total=None)
+
+    def __call__(self, cells: int, open_cells: int, gap: float) -> None:
+        self._bar.update(
+            self._task, description=f"{self._label}: {open_cells} of {cells} cells open, bracket {gap:.1e}"
+        )
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -180,6 +247,9 @@ def _demo(options: argparse.Namespace) -> int:
     for name in chosen:
         if name not in DATASETS:
             raise InputError(f"unknown data set {name!r}: use {', '.join(DATASETS)}")
+    pages = {name: options.html / f"{name}.html" for name in chosen}
+    for page in pages.values():
+        check_writable(page, new_folder=True)
     results = []
     for name in chosen:
         try:
@@ -187,15 +257,13 @@ def _demo(options: argparse.Namespace) -> int:
         except InputError as error:
             if options.datasets:
                 raise
-            print(f"bounds: left out {name}: {error}", file=sys.stderr)
+            say(f"bounds: left out {name}: {error}")
             continue
         results.append(_bound(data, options, source=name))
     _show(results, options)
-    options.html.mkdir(parents=True, exist_ok=True)
     for result in results:
-        page = options.html / f"{result.source}.html"
-        _write(page, to_html(result, _unit(options)))
-        print(f"wrote {page}", file=sys.stderr)
+        page = pages[result.source]
+        write(page, to_html(result, _unit(options)))
         if options.open:
             import webbrowser
 
@@ -204,8 +272,6 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _theorems(options: argparse.Namespace) -> int:
-    from rich.progress import Progress
-
     showing = options.ids[:1] == ["show"]
     ids = options.ids[1:] if showing else options.ids
     if showing and not ids:
@@ -215,44 +281,45 @@ def _theorems(options: argparse.Namespace) -> int:
     if options.examples < 1:
         raise InputError(f"{options.examples} examples: give at least 1")
     theorems = find(*ids)
+    for path in filter(None, (options.html, options.markdown)):
+        check_writable(path)
     if showing:
         # an id with continuations means the claim itself
         theorems = tuple(one for one in theorems if one.id in ids) or theorems
     verdicts = []
     processes = min(options.processes, len(theorems))
-    with Progress(console=_console(sys.stderr), transient=True, disable=not sys.stderr.isatty()) as progress:
+    with progress() as bar:
         running = verify_all(theorems, options.examples, options.seed, processes)
-        for verdict in progress.track(running, total=len(theorems), description="checking"):
+        for verdict in bar.track(running, total=len(theorems), description="checking"):
             verdicts.append(verdict)
-    if options.json:
-        print(verdicts_to_json(verdicts))
-    elif showing:
-        print("\n\n".join(show(theorem, verdict) for theorem, verdict in zip(theorems, verdicts, strict=True)))
-    else:
-        _console(sys.stdout).print(verdicts_to_terminal(verdicts))
+    with standard_output():
+        if options.json:
+            print(verdicts_to_json(verdicts))
+        elif showing:
+            print("\n\n".join(show(theorem, verdict) for theorem, verdict in zip(theorems, verdicts, strict=True)))
+        else:
+            print_rich(verdicts_to_terminal(verdicts))
     for path, text in ((options.html, verdicts_to_html), (options.markdown, verdicts_to_markdown)):
         if path:
-            _write(path, text(theorems, verdicts))
-            print(f"wrote {path}", file=sys.stderr)
+            write(path, text(theorems, verdicts))
     wrong = [verdict.id for verdict in verdicts if not verdict.as_claimed]
     if wrong:
-        print(f"bounds: not as claimed: {', '.join(wrong)}", file=sys.stderr)
+        say(f"bounds: not as claimed: {', '.join(wrong)}")
     return 1 if wrong else 0
 
 
 def _prove(options: argparse.Namespace) -> int:
     proof = prove(options.statement, options.given)
-    print(json.dumps(proof.to_dict(), indent=2) if options.json else proof)
+    with standard_output():
+        print(json.dumps(proof.to_dict(), indent=2) if options.json else proof)
     return 0 if proof.proved else 1
 
 
 def _bound(data: Data, options: argparse.Namespace, source: str) -> IrreducibleError:
-    from rich.progress import Progress
-
-    with Progress(console=_console(sys.stderr), transient=True, disable=not sys.stderr.isatty()) as progress:
+    with progress() as bar:
 
         def track(items: Iterable[_Item], description: str, total: int) -> Iterable[_Item]:
-            return progress.track(items, total=total, description=description)
+            return bar.track(items, total=total, description=description)
 
         return irreducible_error(
             data,
@@ -265,21 +332,13 @@ def _bound(data: Data, options: argparse.Namespace, source: str) -> IrreducibleE
 
 
 def _show(results: Sequence[IrreducibleError], options: argparse.Namespace) -> None:
-    if options.json:
-        pages = [to_json(result) for result in results]
-        print(pages[0] if len(pages) == 1 else "[" + ",\n".join(pages) + "]")
-        return
-    console = _console(sys.stdout)
-    for result in results:
-        console.print(to_terminal(result, _unit(options)))
-        console.print()
-
-
-def _console(stream: TextIO) -> Console:
-    from rich.console import Console
-
-    # Piped output is not wrapped to an imagined terminal.
-    return Console(file=stream, width=None if stream.isatty() else 160, highlight=False)
+    with standard_output():
+        if options.json:
+            pages = [to_json(result) for result in results]
+            print(pages[0] if len(pages) == 1 else "[" + ",\n".join(pages) + "]")
+            return
+        for result in results:
+            print_rich(to_terminal(result, _unit(options)), "")
 
 
 def _unit(options: argparse.Namespace) -> Unit:
@@ -296,25 +355,5 @@ def _types(declared: Sequence[str]) -> dict[str, str]:
     return types
 
 
-def _write(path: Path, text: str) -> None:
-    """Writes all or nothing: to a neighbour first, then renamed. Only regular files are replaced."""
-    if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise InputError(f"cannot write {path}: it exists and is not a regular file")
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(name, 0o666 & ~mask)
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from None
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

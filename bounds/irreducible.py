@@ -19,13 +19,14 @@ from bounds.ceilings import (
 )
 from bounds.entropies import EntropyVector
 from bounds.errors import InputError
-from bounds.estimators import Track, estimate, no_progress
-from bounds.joints import Law
+from bounds.estimators import estimate
+from bounds.joints import Law, check_countable
 from bounds.objectives import OBJECTIVES
+from bounds.progress import Track, no_progress
 from bounds.quantity import Quantity
 from bounds.samples import Samples
 from bounds.schemes import FAMILIES, SubsetScheme, parse_scheme
-from bounds.subsets import format_subset
+from bounds.subsets import format_subset, mask_of, members
 
 #: What bounds can be computed for.
 Data = Law | Samples | EntropyVector | Mapping[str, np.ndarray]
@@ -139,9 +140,10 @@ class IrreducibleError:
 
     def describe(self) -> str:
         """The data in one phrase."""
-        rows = "known law" if self.n is None else f"{self.n} rows"
+        rows = "known law" if self.n is None else _counted(self.n, "row", "rows")
+        modalities = _counted(len(self.names), "modality", "modalities")
         finer = f", {len(self.unit_names)} decoder units" if len(self.unit_names) > len(self.names) else ""
-        return f"{rows}, {len(self.names)} modalities ({', '.join(self.names)}){finer}, {self.kind}"
+        return f"{rows}, {modalities} ({', '.join(self.names)}){finer}, {self.kind}"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; keys are the names of the functions of ``bounds``."""
@@ -182,7 +184,7 @@ def irreducible_error(
         track: shows progress, as ``rich.progress.track`` does.
 
     Raises:
-        InputError: schemes that do not fit the data, or data that no estimator supports.
+        InputError: schemes that do not fit the data, too many modalities, or data that no estimator supports.
 
     >>> from bounds import Discrete
     >>> copy = Discrete([[0.5, 0.0], [0.0, 0.5]])
@@ -191,72 +193,90 @@ def irreducible_error(
     """
     if not 0 < confidence < 1:
         raise InputError(f"confidence {confidence}: give a number between 0 and 1, such as 0.95")
-    if isinstance(data, Mapping):
-        data = Samples.from_arrays(data)
-    h, n, choice, warnings = _entropies(data, estimator, track)
+    data = _understood(data)
+    names = data.modality_names if isinstance(data, EntropyVector) else data.names
+    # What cannot be done is refused before any work.
+    check_countable(names)
+    schemes = _schemes(scheme, names)
+    h, choice, warnings = _entropies(data, estimator, track)
     coarse = h.at_modality_level()
-    finer = h.n_units > h.n_modalities
-    listed = [scheme] if isinstance(scheme, str | SubsetScheme) else list(scheme)
-    if not listed:
-        raise InputError(f"no scheme: give at least one of {', '.join(FAMILIES)}")
-    parsed = [parse_scheme(item, h.modality_names) if isinstance(item, str) else item for item in listed]
-    labels = [item.label for item in parsed]
-    if len(set(labels)) < len(labels):
-        raise InputError(
-            f"scheme {max(labels, key=labels.count)!r} is given twice: give each one once, or other labels"
-        )
-    found = []
-    for one in track(parsed, "bounding", len(parsed)):
-        mixture = one.objective != "sub-sampled"
-        found.append(
-            SchemeBounds(
-                one,
-                generative_discrepancy(coarse, one, confidence=confidence) if mixture else None,
-                quoted_bound(coarse, one, confidence=confidence) if mixture else None,
-                _level(coarse, one, confidence),
-                _level(h, one, confidence) if finer else None,
-            )
-        )
-    growth = [
-        GrowthStep(
-            label,
-            count,
-            generative_discrepancy(part.at_modality_level(), family, confidence=confidence),
-            total_correlation_term(part, family, confidence=confidence),
-        )
-        for count in range(1, h.n_modalities + 1)
-        for part in [h.marginal((1 << count) - 1)]
-        for label in labels
-        if label in FAMILIES and (family := FAMILIES[label](count)).objective != "sub-sampled"
-    ]
     return IrreducibleError(
         source=source or (data.source if isinstance(data, Samples) else type(data).__name__),
         kind=h.kind,
-        n=n,
-        names=h.modality_names,
+        n=data.n if isinstance(data, Samples) else None,
+        names=names,
         unit_names=h.names,
         choice=choice,
         entropies=coarse,
         entropy=entropy(coarse, confidence=confidence),
-        schemes=tuple(found),
-        growth=tuple(growth),
-        warnings=warnings,
+        schemes=tuple(_bounds(h, one, confidence) for one in track(schemes, "bounding", len(schemes))),
+        growth=_growth(h, schemes, confidence, track),
+        warnings=(*warnings, *_singularities(h)),
     )
+
+
+def _understood(data: Data) -> Law | Samples | EntropyVector:
+    if isinstance(data, Mapping):
+        return Samples.from_arrays(data)
+    if isinstance(data, Law | Samples | EntropyVector):
+        return data
+    raise InputError(f"{type(data).__name__} is neither a law, samples, entropies nor a mapping of arrays")
+
+
+def _schemes(scheme: SubsetScheme | str | Sequence[SubsetScheme | str], names: Sequence[str]) -> list[SubsetScheme]:
+    listed = [scheme] if isinstance(scheme, str | SubsetScheme) else list(scheme)
+    if not listed:
+        raise InputError(f"no scheme: give at least one of {', '.join(FAMILIES)}")
+    schemes = [parse_scheme(item, names) if isinstance(item, str) else item for item in listed]
+    labels = [one.label for one in schemes]
+    if len(set(labels)) < len(labels):
+        raise InputError(
+            f"scheme {max(labels, key=labels.count)!r} is given twice: give each one once, or other labels"
+        )
+    return schemes
 
 
 def _entropies(
     data: Law | Samples | EntropyVector, estimator: str, track: Track
-) -> tuple[EntropyVector, int | None, str, tuple[str, ...]]:
-    """Entropies at the level of the units, the number of rows, how they were got, and warnings."""
+) -> tuple[EntropyVector, str, tuple[str, ...]]:
+    """Entropies at the level of the units, how they were got, and warnings."""
+    if isinstance(data, EntropyVector):
+        return data, f"entropies as given ({data.method})", ()
     if isinstance(data, Samples):
         found = estimate(data, estimator, track)
-        return found.entropies, data.n, found.choice, found.warnings
-    if isinstance(data, EntropyVector):
-        return data, None, f"entropies as given ({data.method})", ()
-    if isinstance(data, Law):
-        finer = len(data.layout.unit_names) > len(data.names)
-        return data.unit_entropies() if finer else data.entropy_vector(), None, "exact entropies of a known law", ()
-    raise InputError(f"{type(data).__name__} is neither a law, samples, entropies nor a mapping of arrays")
+        return found.entropies, found.choice, found.warnings
+    finer = len(data.layout.unit_names) > len(data.names)
+    h = data.unit_entropies(track) if finer else data.entropy_vector(track)
+    return h, "exact entropies of a known law", ()
+
+
+def _singularities(h: EntropyVector) -> list[str]:
+    """Says that no bound holds where ``h(X) = -inf``, and names a smallest set of variables with no joint density."""
+    singular = np.flatnonzero(np.isneginf(h.values))
+    if not singular.size:
+        return []
+    smallest = min((int(i) if h.masks is None else h.masks[i] for i in singular), key=int.bit_count)
+    whole = mask_of(m for m, units in enumerate(h.modality_units) if not units & ~smallest)
+    in_modalities = h.units_of(whole) == smallest
+    names = [h.modality_names[m] for m in members(whole)] if in_modalities else [h.names[u] for u in members(smallest)]
+    are = "is constant or its parts are" if len(names) == 1 else "are"
+    return [
+        f"h(X) = -inf: {' and '.join(names)} {are} linearly dependent, so X has no density. T2 and the other bounds "
+        "need a finite h(X): no ceiling here means anything, and a loss of 0 does not mean that there is none. Leave "
+        "out what is a function of the rest, or add the noise of its measurement"
+    ]
+
+
+def _bounds(h: EntropyVector, scheme: SubsetScheme, confidence: float) -> SchemeBounds:
+    coarse = h.at_modality_level()
+    mixture = scheme.objective != "sub-sampled"
+    return SchemeBounds(
+        scheme,
+        generative_discrepancy(coarse, scheme, confidence=confidence) if mixture else None,
+        quoted_bound(coarse, scheme, confidence=confidence) if mixture else None,
+        _level(coarse, scheme, confidence),
+        _level(h, scheme, confidence) if h.n_units > h.n_modalities else None,
+    )
 
 
 def _level(h: EntropyVector, scheme: SubsetScheme, confidence: float) -> LevelBounds:
@@ -270,6 +290,30 @@ def _level(h: EntropyVector, scheme: SubsetScheme, confidence: float) -> LevelBo
         elbo_ceiling(h, scheme, confidence=confidence),
         published,
     )
+
+
+def _growth(
+    h: EntropyVector, schemes: Sequence[SubsetScheme], confidence: float, track: Track
+) -> tuple[GrowthStep, ...]:
+    """Every named family of mixtures among the schemes, on the first modality, the first two, and so on."""
+    named = [one.label for one in schemes if one.label in FAMILIES]
+    families = [label for label in named if FAMILIES[label](1).objective != "sub-sampled"]
+    counts = range(1, h.n_modalities + 1) if families else ()
+    steps = []
+    for count in track(counts, "growing", len(counts)):
+        part = h.marginal((1 << count) - 1)
+        coarse = part.at_modality_level()
+        for label in families:
+            family = FAMILIES[label](count)
+            steps.append(
+                GrowthStep(
+                    label,
+                    count,
+                    generative_discrepancy(coarse, family, confidence=confidence),
+                    total_correlation_term(part, family, confidence=confidence),
+                )
+            )
+    return tuple(steps)
 
 
 def _quantities(holder: Any) -> dict[str, Any]:
@@ -290,3 +334,7 @@ def _cells(level: LevelBounds) -> tuple[Quantity | None, ...]:
 
 def _short(quantity: Quantity | None) -> str:
     return "" if quantity is None else "none" if quantity.value is None else f"{quantity.value:.4f}"
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Protocol, runtime_checkable
@@ -22,8 +22,8 @@ from bounds.lattice import (
     residuals,
 )
 from bounds.layout import Layout, UnitSizes
-from bounds.memory import check_fits
-from bounds.subsets import SubsetLike, members, parse_subset, union
+from bounds.progress import Track, no_progress
+from bounds.subsets import SubsetLike, parse_subset, union
 
 #: How far a pmf may be from summing to one; float32 tables are within this. It is then normalised.
 PMF_TOLERANCE = 1e-6
@@ -54,11 +54,11 @@ class Law(Protocol):
         """The modalities."""
         ...
 
-    def entropy_vector(self) -> EntropyVector:
+    def entropy_vector(self, track: Track = no_progress) -> EntropyVector:
         """Exact entropies of all subsets of the modalities."""
         ...
 
-    def unit_entropies(self) -> EntropyVector:
+    def unit_entropies(self, track: Track = no_progress) -> EntropyVector:
         """Exact entropies of every subset ``A`` of the modalities, alone and with one more unit."""
         ...
 
@@ -102,7 +102,7 @@ class Discrete:
         sizes: Sequence[int] | None = None,
         units: UnitSizes | None = None,
     ) -> None:
-        table = _floats("the pmf", pmf)
+        table = real_array("the pmf", pmf)
         if table.ndim == 0 or table.size == 0:
             raise InputError(f"a pmf needs at least one axis and one cell, not shape {table.shape}")
         if not np.isfinite(table).all():
@@ -137,27 +137,35 @@ class Discrete:
         ends = np.cumsum([0, *sizes])
         return tuple(math.prod(self.pmf.shape[a:b]) for a, b in pairwise(ends))
 
-    def entropy_vector(self) -> EntropyVector:
+    def entropy_vector(self, track: Track = no_progress) -> EntropyVector:
         """Exact entropies of all subsets of the modalities, in nats.
 
         Raises:
-            InputError: so many modalities that all marginals together have more than :data:`MAX_MARGINAL_CELLS` cells.
+            InputError: more than :data:`MAX_MODALITIES`, or marginals that together have more than
+                :data:`MAX_MARGINAL_CELLS` cells.
         """
         cells = math.prod(k + 1 for k in self.modality_pmf.shape)
-        if cells > MAX_MARGINAL_CELLS or len(self.names) > MAX_MODALITIES:
+        if cells > MAX_MARGINAL_CELLS:
             raise InputError(
                 f"all marginals of these {len(self.names)} modalities together have {cells:.2g} cells, which would "
                 "take hours: take the marginal of fewer modalities"
             )
-        return EntropyVector(self.names, pmf_entropies(self.modality_pmf))
+        check_countable(self.names)
+        return EntropyVector(self.names, pmf_entropies(self.modality_pmf, track))
 
-    def unit_entropies(self) -> EntropyVector:
+    def unit_entropies(self, track: Track = no_progress) -> EntropyVector:
         """Exact entropies of each ``X_A`` alone and with one more decoder unit."""
-        return _unit_vector(self, lambda units: marginal_entropy(self.pmf, self.layout.variables_of_units(units)))
+        check_countable(self.names)
+        masks = self.layout.unit_masks
+        values = {
+            units: marginal_entropy(self.pmf, self.layout.variables_of_units(units))
+            for units in track(masks, "entropies", len(masks))
+        }
+        return EntropyVector.over_units(self.layout, values, self.kind)
 
     def marginal(self, modalities: SubsetLike) -> Discrete:
         """The law of a nonempty subset of the modalities."""
-        mask = _nonempty(modalities, self.names)
+        mask = some_modalities(modalities, self.names)
         kept = self.layout.variables_of_modalities(mask)
         layout = self.layout.marginal(mask)
         table = self.pmf.sum(axis=tuple(a for a in range(self.pmf.ndim) if a not in kept))
@@ -199,7 +207,7 @@ class Gaussian:
         names: Sequence[str] | None = None,
         units: UnitSizes | None = None,
     ) -> None:
-        matrix = _floats("the covariance", cov)
+        matrix = real_array("the covariance", cov)
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.size == 0:
             raise InputError(f"a covariance is a square matrix, not of shape {matrix.shape}")
         if not np.isfinite(matrix).all():
@@ -227,18 +235,20 @@ class Gaussian:
         """The modalities."""
         return self.layout.names
 
-    def entropy_vector(self) -> EntropyVector:
+    def entropy_vector(self, track: Track = no_progress) -> EntropyVector:
         """Exact differential entropies of all subsets of the modalities, in nats."""
-        return EntropyVector(self.names, gaussian_entropies(self.cov, self.layout.sizes), "differential")
+        check_countable(self.names)
+        return EntropyVector(self.names, gaussian_entropies(self.cov, self.layout.sizes, track), "differential")
 
-    def unit_entropies(self) -> EntropyVector:
+    def unit_entropies(self, track: Track = no_progress) -> EntropyVector:
         """Exact entropies of each ``X_A`` alone and with one more decoder unit."""
+        check_countable(self.names)
         corr, layout = correlation(self.cov), self.layout
         with np.errstate(divide="ignore"):
             own = 0.5 * np.log(2 * math.pi * math.e * np.diagonal(self.cov))
         blocks = [layout.variables_of_units(1 << unit) for unit in range(len(layout.unit_names))]
         values: dict[int, float] = {}
-        for subset in range(1 << len(self.names)):
+        for subset in track(range(1 << len(self.names)), "entropies", 1 << len(self.names)):
             given = layout.variables_of_modalities(subset)
             known = union(layout.modality_units, subset)
             base = float(own[given].sum()) + half_logdet(corr[np.ix_(given, given)]) if given else 0.0
@@ -259,7 +269,7 @@ class Gaussian:
 
     def marginal(self, modalities: SubsetLike) -> Gaussian:
         """The law of a nonempty subset of the modalities."""
-        mask = _nonempty(modalities, self.names)
+        mask = some_modalities(modalities, self.names)
         kept = self.layout.variables_of_modalities(mask)
         layout = self.layout.marginal(mask)
         return Gaussian(self.cov[np.ix_(kept, kept)], layout.sizes, layout.names, layout.unit_sizes)
@@ -272,177 +282,12 @@ class Gaussian:
         return _split(draws, self.layout)
 
 
-@dataclass(frozen=True, init=False, eq=False)
-class CommonCause:
-    """``X_m = (Y, U_m)``: every modality shows the label ``Y`` and a private part, independent given ``Y``.
-
-    The label is a decoder unit of its own in each modality. THEORY T8 has the closed forms.
-
-    Args:
-        label: ``(k,)``, the law of ``Y``.
-        parts: for each modality its private part: a table ``(k, j_1, ..., j_r)`` whose slice ``y`` is the law of
-            ``U_m`` given ``Y = y`` with one unit per axis, or ``None`` for no private part, or a
-            :class:`Gaussian`, independent of ``Y``, whose layout gives the units.
-        names: of the modalities.
+def real_array(what: str, values: np.ndarray | Sequence) -> np.ndarray:
+    """A float64 copy.
 
     Raises:
-        InputError: a part that does not fit the label, or is not a law.
-
-    >>> bit = [0.5, 0.5]
-    >>> law = CommonCause(bit, [np.full((2, 2), 0.5), np.full((2, 2), 0.5)])  # X_m = (Y, U_m), fair bits
-    >>> round(law.entropy_vector()["X1", "X2"] / math.log(2), 6)
-    3.0
+        InputError: ragged, or not real numbers; ``what`` names it.
     """
-
-    label: np.ndarray
-    parts: tuple[np.ndarray | Gaussian | None, ...]
-    layout: Layout
-
-    def __init__(
-        self,
-        label: np.ndarray | Sequence[float],
-        parts: Sequence[np.ndarray | Gaussian | None],
-        names: Sequence[str] | None = None,
-    ) -> None:
-        law = Discrete(label)
-        if law.pmf.ndim != 1:
-            raise InputError(f"the label's law is one vector, not of shape {law.pmf.shape}")
-        if not parts:
-            raise InputError("a common-cause law needs at least one modality: give its private part, or None")
-        checked: list[np.ndarray | Gaussian | None] = []
-        sizes: list[int] = []
-        units: list[int] = []
-        for m, part in enumerate(parts):
-            units.append(1)
-            if part is None:
-                checked.append(None)
-                sizes.append(1)
-            elif isinstance(part, Gaussian):
-                checked.append(part)
-                sizes.append(1 + part.layout.n_variables)
-                units += part.layout.unit_sizes
-            else:
-                table = _floats(f"private part {m}", part)
-                if table.ndim < 2 or len(table) != len(law.pmf):
-                    raise InputError(
-                        f"private part {m} has shape {table.shape}: its first axis is the label "
-                        f"({len(law.pmf)} values), then comes one axis per unit"
-                    )
-                for y, conditional in enumerate(table):
-                    try:
-                        table[y] = Discrete(conditional).pmf
-                    except InputError as error:
-                        raise InputError(f"private part {m} given label {y}: {error}") from None
-                table.setflags(write=False)
-                checked.append(table)
-                sizes.append(table.ndim)
-                units += [1] * (table.ndim - 1)
-        object.__setattr__(self, "label", law.pmf)
-        object.__setattr__(self, "parts", tuple(checked))
-        object.__setattr__(self, "layout", Layout.of(sum(sizes), sizes, units, names))
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The modalities."""
-        return self.layout.names
-
-    @property
-    def kind(self) -> Kind:
-        """``differential`` where some private part is Gaussian."""
-        return "differential" if any(isinstance(part, Gaussian) for part in self.parts) else "discrete"
-
-    def _private(self, m: int, axes: Sequence[int]) -> tuple[float, float]:
-        """``H(U|Y)`` and ``H(U)`` of some variables (axes) of private part ``m``."""
-        part = self.parts[m]
-        if not axes or part is None:
-            return 0.0, 0.0
-        if isinstance(part, Gaussian):
-            block = Gaussian(part.cov[np.ix_(axes, axes)], [len(axes)]).entropy_vector().values[1]
-            return float(block), float(block)
-        given = math.fsum(p * marginal_entropy(table, axes) for p, table in zip(self.label, part, strict=True))
-        return given, marginal_entropy(np.tensordot(self.label, part, axes=1), axes)
-
-    def _entropy(self, units: int) -> float:
-        """``H`` of a bitmask of units: given the label where some unit shows it, a mixture over it otherwise."""
-        shows_label, given, mixed, touched = False, 0.0, 0.0, 0
-        for m, own in enumerate(self.layout.modality_units):
-            first = (own & -own).bit_length() - 1
-            shows_label |= bool(units >> first & 1)
-            variables = self.layout.variables_of_units(units & own & ~(1 << first))
-            start = self.layout.variables_of_units(1 << first)[0] + 1
-            private, alone = self._private(m, [v - start for v in variables])
-            given, mixed, touched = given + private, mixed + alone, touched + bool(variables)
-        if shows_label:
-            return marginal_entropy(self.label, [0]) + given
-        if touched > 1:
-            raise InputError(
-                "private units of several modalities without the label have no closed form: use to_discrete()"
-            )
-        return mixed
-
-    def entropy_vector(self) -> EntropyVector:
-        """Exact entropies of all subsets of the modalities, in nats (THEORY T8)."""
-        top = range(1 << len(self.names))
-        values = [self._entropy(sum(self.layout.modality_units[m] for m in members(subset))) for subset in top]
-        return EntropyVector(self.names, np.array(values), self.kind)
-
-    def unit_entropies(self) -> EntropyVector:
-        """Exact entropies of each ``X_A`` alone and with one more decoder unit."""
-        return _unit_vector(self, self._entropy)
-
-    def marginal(self, modalities: SubsetLike) -> CommonCause:
-        """The law of a nonempty subset of the modalities."""
-        kept = members(_nonempty(modalities, self.names))
-        return CommonCause(self.label, [self.parts[m] for m in kept], [self.names[m] for m in kept])
-
-    def to_discrete(self) -> Discrete:
-        """The same law as a table with one axis per unit, label copies included.
-
-        Raises:
-            InputError: a Gaussian part, or a table too large for memory (said before it is allocated).
-        """
-        shape: list[int] = []
-        tables: list[np.ndarray] = []
-        for part in self.parts:
-            if isinstance(part, Gaussian):
-                raise InputError("a common-cause law with a Gaussian part has no probability table")
-            tables.append(np.ones(len(self.label)) if part is None else part)
-            shape += [len(self.label), *tables[-1].shape[1:]]
-        check_fits("the table of this common-cause law", shape, "use its entropies directly, they need no table")
-        pmf = np.zeros(shape)
-        for y, p in enumerate(self.label):
-            cell: np.ndarray = np.array(p)
-            index: list[int | slice] = []
-            for table in tables:
-                cell = np.multiply.outer(cell, table[y])
-                index += [y, *[slice(None)] * (table.ndim - 1)]
-            pmf[tuple(index)] += cell
-        return Discrete(pmf, self.names, self.layout.sizes, "scalar")
-
-    def sample(self, size: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """``size`` draws: for each modality ``(size, variables)``, the label first."""
-        labels = rng.choice(len(self.label), size=size, p=self.label)
-        draws = {}
-        for name, part in zip(self.names, self.parts, strict=True):
-            if part is None:
-                draws[name] = labels[:, None]
-            elif isinstance(part, Gaussian):
-                draws[name] = np.column_stack([labels, *part.sample(size, rng).values()])
-            else:
-                private = np.empty((size, part.ndim - 1), dtype=np.int64)
-                for y in np.unique(labels):
-                    rows = np.flatnonzero(labels == y)
-                    private[rows] = np.column_stack(list(Discrete(part[y]).sample(len(rows), rng).values()))
-                draws[name] = np.column_stack([labels, private])
-        return draws
-
-
-def _unit_vector(law: Discrete | CommonCause, entropy: Callable[[int], float]) -> EntropyVector:
-    return EntropyVector.over_units(law.layout, {mask: entropy(mask) for mask in law.layout.unit_masks}, law.kind)
-
-
-def _floats(what: str, values: np.ndarray | Sequence) -> np.ndarray:
-    """A float64 copy."""
     try:
         given = np.array(values)
         if given.dtype.kind in "fiub":
@@ -452,7 +297,21 @@ def _floats(what: str, values: np.ndarray | Sequence) -> np.ndarray:
     raise InputError(f"{what} holds {given.dtype}: give real numbers")
 
 
-def _nonempty(modalities: SubsetLike, names: Sequence[str]) -> int:
+def check_countable(names: Sequence[str]) -> None:
+    """Refuses to list all subsets of too many modalities.
+
+    Raises:
+        InputError: more than :data:`MAX_MODALITIES`.
+    """
+    if len(names) > MAX_MODALITIES:
+        raise InputError(
+            f"{len(names)} modalities have 2^{len(names)} subsets, and those of {MAX_MODALITIES} can be listed: join "
+            "variables into fewer modalities, or leave some out"
+        )
+
+
+def some_modalities(modalities: SubsetLike, names: Sequence[str]) -> int:
+    """The bitmask of a nonempty subset of the modalities."""
     mask = parse_subset(modalities, names)
     if not mask:
         raise InputError("a marginal needs at least one modality")

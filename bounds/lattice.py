@@ -7,12 +7,14 @@ shares the marginalisation or elimination of its neighbours.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy.linalg import lapack, solve_triangular
 
-#: The recursion over axes stops when the marginals of the remaining ones fit in this many cells. The result does not
+from bounds.progress import Track, no_progress
+
+#: Axes are summed out one by one until the marginals of the remaining ones fit in this many cells. The result does not
 #: depend on it; 3^9 was the fastest of the powers tried for binary modalities (benchmarks/lattice.py).
 LEAF_CELLS = 3**9
 
@@ -28,12 +30,13 @@ def minus_xlogx(p: np.ndarray) -> np.ndarray:
     return np.asarray(logs)
 
 
-def pmf_entropies(pmf: np.ndarray) -> np.ndarray:
+def pmf_entropies(pmf: np.ndarray, track: Track = no_progress) -> np.ndarray:
     """Entropies of all marginals of a pmf.
 
     Args:
         pmf: ``(k_1, ..., k_M)``, nonnegative. It need not sum to one: the result is the sum of ``-p ln p``
             over the cells of each marginal.
+        track: shows progress, an item for each block of subsets.
 
     Returns:
         ``(2**M,)`` in nats, index = bitmask, bit ``m`` for axis ``m``.
@@ -45,25 +48,33 @@ def pmf_entropies(pmf: np.ndarray) -> np.ndarray:
     [0.0, 0.693147, 0.693147, 0.693147]
     """
     # The first axis in memory becomes the highest bit, so the axes are reversed.
-    values = _marginal_sums(np.ascontiguousarray(pmf.transpose()).reshape(-1), pmf.shape[::-1])
+    sizes = pmf.shape[::-1]
+    split = 0
+    while split < len(sizes) - 1 and math.prod(k + 1 for k in sizes[split:]) > LEAF_CELLS:
+        split += 1
+    leaves = _leaves(np.ascontiguousarray(pmf.transpose()).reshape(-1), sizes, split)
+    blocks = [_all_marginals_at_once(p, sizes[split:]) for p in track(leaves, "entropies", 1 << split)]
+    values = np.concatenate(blocks)
     values[0] = 0.0
     return values
 
 
-def _marginal_sums(p: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
-    """``(2**r,)`` for a flat ``p`` with axes ``(*sizes, kept)``: for each choice of axes to keep (bit 1) or to sum out
-    (bit 0) the sum of ``-p ln p`` over what is left. The first axis is the highest bit; kept axes move to the end.
+def _leaves(p: np.ndarray, sizes: Sequence[int], split: int) -> Iterator[np.ndarray]:
+    """For each choice of the first ``split`` axes to keep (bit 1) or to sum out (bit 0) the table of what is left, flat
+    with axes ``(*sizes[split:], kept)``. The first axis is the highest bit.
     """
-    if math.prod(k + 1 for k in sizes) <= LEAF_CELLS or len(sizes) == 1:
-        return _all_marginals_at_once(p, sizes)
+    if not split:
+        yield p
+        return
     first, rest = sizes[0], sizes[1:]
-    dropped = _marginal_sums(p.reshape(first, -1).sum(axis=0), rest)
+    yield from _leaves(p.reshape(first, -1).sum(axis=0), rest, split - 1)
     kept = p.reshape(first, math.prod(rest), -1).transpose(1, 0, 2).reshape(-1)
-    return np.concatenate([dropped, _marginal_sums(kept, rest)])
+    yield from _leaves(kept, rest, split - 1)
 
 
 def _all_marginals_at_once(p: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
-    """The same by one table that holds the cells of every marginal.
+    """``(2**r,)`` for a flat ``p`` with axes ``(*sizes, kept)``: for each choice of axes to keep (bit 1) or to sum out
+    (bit 0) the sum of ``-p ln p`` over what is left, by one table that holds the cells of every marginal.
 
     Half of the axes are worked on while the other half is the contiguous inner one, then the table is transposed:
     axes of two or three cells alone would leave nothing to loop over.
@@ -108,12 +119,13 @@ def marginal_entropy(pmf: np.ndarray, axes: Sequence[int]) -> float:
     return float(minus_xlogx(pmf.sum(axis=rest)).sum()) if len(rest) < pmf.ndim else 0.0
 
 
-def gaussian_entropies(cov: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
+def gaussian_entropies(cov: np.ndarray, sizes: Sequence[int], track: Track = no_progress) -> np.ndarray:
     """Differential entropies of all subsets of the blocks of a Gaussian.
 
     Args:
         cov: ``(d, d)``, symmetric positive semidefinite.
         sizes: variables in each of the ``M`` consecutive blocks, summing to ``d``.
+        track: shows progress, an item for each block.
 
     Returns:
         ``(2**M,)`` in nats, index = bitmask. A singular subset, and every superset of it, has ``-inf``.
@@ -124,7 +136,7 @@ def gaussian_entropies(cov: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
     with np.errstate(divide="ignore"):
         own = 0.5 * np.log(2 * math.pi * math.e * np.diagonal(cov))
     starts = np.cumsum([0, *sizes[:-1]])
-    return half_logdets(correlation(cov), sizes, np.add.reduceat(own, starts))
+    return half_logdets(correlation(cov), sizes, np.add.reduceat(own, starts), track=track)
 
 
 def correlation(cov: np.ndarray) -> np.ndarray:
@@ -171,7 +183,11 @@ def residuals(corr: np.ndarray, given: Sequence[int], rest: Sequence[int]) -> tu
 
 
 def half_logdets(
-    corr: np.ndarray, sizes: Sequence[int], offsets: np.ndarray | None = None, spread: np.ndarray | None = None
+    corr: np.ndarray,
+    sizes: Sequence[int],
+    offsets: np.ndarray | None = None,
+    spread: np.ndarray | None = None,
+    track: Track = no_progress,
 ) -> np.ndarray:
     """``(2**M,)`` of ``(1/2) ln det corr_AA`` by one elimination a variable, for all subsets at once.
 
@@ -183,12 +199,13 @@ def half_logdets(
         sizes: variables in each block.
         offsets: ``(M,)``, added for each block in a subset.
         spread: ``(d,)``, of the residuals, see :func:`singular_below`; by default the variables are themselves.
+        track: shows progress, an item for each block.
     """
     unit = singular_below(len(corr))
     batch = np.ascontiguousarray(corr[:, :, None])
     spreads = np.ones((len(corr), 1)) if spread is None else spread[:, None]
     totals = np.zeros(1)
-    for block, size in enumerate(sizes):
+    for block, size in track(enumerate(sizes), "entropies", len(sizes)):
         conditioned, grown = batch, spreads
         gained = np.full(batch.shape[2], 0.0 if offsets is None else offsets[block])
         for _ in range(size):

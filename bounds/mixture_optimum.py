@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 
 from bounds.ceilings import elbo_ceiling
+from bounds.dual.inner import ROUNDING
 from bounds.dual.program import conditional_laws
 from bounds.finite import TabularVAE, elbo_terms, optimal_decoders
 from bounds.joints import Discrete
 from bounds.memory import check_fits
-from bounds.optimum import ROUNDING, optimal_elbo
+from bounds.optimum import optimal_elbo
 from bounds.schemes import SubsetScheme
 from bounds.subsets import members, union
 
@@ -109,36 +110,34 @@ def _quote(law: Discrete, scheme: SubsetScheme) -> dict[int, np.ndarray]:
     return found
 
 
+@np.errstate(divide="ignore", invalid="ignore")  # ln 0 = -inf is meant; cells without mass are masked
 def _improved(law: Discrete, scheme: SubsetScheme, encoders: Mapping[int, np.ndarray]) -> TabularVAE:
     """Encoders and decoders in turn; no step lowers the objective."""
-    p = law.pmf.reshape(law.unit_alphabets)
-    spread = {}
-    for subset, _ in scheme:
-        known, _conditionals = conditional_laws(law, subset)
-        spread[subset] = (known.shape, tuple(u for u in range(p.ndim) if u not in _members(law, subset)))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for _ in range(STEPS):
-            model = optimal_decoders(law, scheme, encoders)
-            q = {s: encoders[s].reshape(*shape, -1) for s, (shape, _) in spread.items()}
-            mixed = sum(float(w) * q[s] for s, w in scheme)
-            logs = np.log(model.prior)
-            for unit, table in enumerate(model.decoders):
-                logs = logs + np.log(table.T).reshape([*(-1 if v == unit else 1 for v in range(p.ndim)), len(model.prior)])
-            advantage = np.where((p[..., None] > 0) & (mixed > 0), p[..., None] * (logs - np.log(mixed)), 0.0)
-            new = {}
-            for subset, (shape, unseen) in spread.items():
-                mass = p.sum(axis=unseen, keepdims=True)[..., None]
-                mean = np.divide(advantage.sum(axis=unseen, keepdims=True), mass, out=np.zeros((*shape, len(model.prior))), where=mass > 0)
-                mean -= np.where(q[subset] > 0, mean, -np.inf).max(axis=-1, keepdims=True)
-                table = q[subset] * np.exp(np.minimum(mean, 0.0))
-                new[subset] = (table / table.sum(axis=-1, keepdims=True)).reshape(encoders[subset].shape)
-            encoders = new
+    p = law.pmf.reshape(law.unit_alphabets)[..., None]
+    units = p.ndim - 1
+    unseen = {s: tuple(u for u in range(units) if u not in _members(law, s)) for s, _ in scheme}
+    for _ in range(STEPS):
+        model = optimal_decoders(law, scheme, encoders)
+        q = {s: np.expand_dims(encoders[s], unseen[s]) for s, _ in scheme}
+        mixed = sum(float(w) * q[s] for s, w in scheme)
+        logs = np.log(model.prior)
+        for unit, table in enumerate(model.decoders):
+            logs = logs + np.log(np.expand_dims(table.T, tuple(u for u in range(units) if u != unit)))
+        advantage = np.where((p > 0) & (mixed > 0), p * (logs - np.log(mixed)), 0.0)
+        new = {}
+        for subset, axes in unseen.items():
+            mean = advantage.sum(axis=axes) / p.sum(axis=axes)
+            mean = np.where(np.isnan(mean), 0.0, mean)  # what cannot be seen keeps its encoder
+            mean -= np.where(encoders[subset] > 0, mean, -np.inf).max(axis=-1, keepdims=True)
+            table = encoders[subset] * np.exp(np.minimum(mean, 0.0))
+            new[subset] = table / table.sum(axis=-1, keepdims=True)
+        encoders = new
     return optimal_decoders(law, scheme, encoders)
 
 
 def _normalised(q: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
     total = q.sum(axis=1, keepdims=True)
-    return np.divide(q, total, out=np.tile(otherwise, (len(q), 1)), where=total > 0)
+    return np.asarray(np.divide(q, total, out=np.tile(otherwise, (len(q), 1)), where=total > 0))
 
 
 def _members(law: Discrete, subset: int) -> tuple[int, ...]:

@@ -24,15 +24,18 @@ from typing import Any, Protocol
 import numpy as np
 
 from bounds.ceilings import elbo_ceiling
+from bounds.common_cause import CommonCause
 from bounds.dual.inner import ROUNDING, InnerBound, bound_inner
 from bounds.dual.mixing import Mixture, best_mixture
 from bounds.dual.private_noise import without_private_noise
 from bounds.dual.program import DecoderProgram, conditional_laws, geometric_means
+from bounds.empirical import empirical_law
 from bounds.errors import InputError, ObjectiveError
 from bounds.finite import TabularVAE
 from bounds.joints import Discrete, Law
 from bounds.lattice import marginal_entropy
 from bounds.loss_bounds import LossBounds, loss_bounds
+from bounds.samples import Samples
 from bounds.schemes import SubsetScheme
 from bounds.subsets import format_subset, members, union
 
@@ -142,7 +145,7 @@ class OptimalElbo:
 
 
 def optimal_elbo(
-    joint: Law,
+    joint: Law | Samples,
     scheme: SubsetScheme,
     tol: float = 1e-6,
     *,
@@ -153,7 +156,7 @@ def optimal_elbo(
     """The best own-density K=1 ELBO of any model of a scheme, between certified bounds (THEORY T4).
 
     Args:
-        joint: a discrete law.
+        joint: a discrete law, or discrete samples: then the empirical law of the rows.
         scheme: the encoded subsets and their weights.
         tol: width of the bracket to aim at, in nats.
         beta: multiplier of the KL. At 1 the value is ``sup L_S``.
@@ -172,6 +175,14 @@ def optimal_elbo(
     (True, 0.06648)
     """
     clock = time.monotonic()
+    notes = []
+    if isinstance(joint, Samples):
+        notes.append(
+            f"the law of these {joint.n} rows themselves: a training objective stays below this, a held-out one need not"
+        )
+        joint = empirical_law(joint)
+    if isinstance(joint, CommonCause):
+        joint = joint.to_discrete()
     if not isinstance(joint, Discrete):
         raise InputError(f"the exact optimum is known for discrete laws; this one is a {type(joint).__name__}")
     if not (tol > 0 and math.isfinite(tol)):
@@ -191,7 +202,6 @@ def optimal_elbo(
     # the ceiling is a sum of entropies, with their rounding
     high = min(low + beta * inner.high, ceiling + ROUNDING)
     model, dual = _model(joint, scheme, own, lifted)
-    notes = []
     if high - low > tol:
         notes.append(
             f"certified to {high - low:.3g} after {inner.cells} cells ({inner.open_cells} open): "

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -128,14 +130,6 @@ def test_bad_tables_leave_no_page(tmp_path, capsys, content):
     assert not list(tmp_path.glob("page.html*"))
 
 
-def test_a_page_that_cannot_be_written_leaves_nothing_behind(law, tmp_path, capsys):
-    target = tmp_path / "taken.html"
-    target.mkdir()
-    assert main(["irreducible", str(law), "--html", str(target)]) == 2
-    assert "not a regular file" in capsys.readouterr().err
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["law.npz", "taken.html"]
-
-
 def test_an_interrupted_write_leaves_the_old_page(law, tmp_path, monkeypatch):
     page = tmp_path / "page.html"
     page.write_text("old")
@@ -149,17 +143,191 @@ def test_an_interrupted_write_leaves_the_old_page(law, tmp_path, monkeypatch):
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_usage_errors_and_help_from_the_shell(law):
-    def run(*arguments):
-        return subprocess.run([sys.executable, "-m", "bounds.cli", *arguments], capture_output=True, text=True)
+# --- pages that cannot be written ---------------------------------------------------------------------------------
 
+
+@pytest.fixture
+def no_work(monkeypatch):
+    """Makes all work an error: what is refused must be refused before it."""
+
+    def worked(*arguments, **options):
+        pytest.fail("worked before it looked where the page goes")
+
+    for name in ("read", "irreducible_error", "verify_all"):
+        monkeypatch.setattr(f"bounds.cli.{name}", worked)
+
+
+def unwritable(place):
+    """Where no page can be written, and what is said about it."""
+    (place / "taken").mkdir()
+    (place / "file").write_text("kept")
+    (place / "link").symlink_to(place / "elsewhere")
+    found = [
+        (place / "taken", "not a regular file"),
+        (place / "link", "not a regular file"),
+        (Path(os.devnull), "not a regular file"),
+        (place / "missing" / "page.html", f"the folder {place / 'missing'} does not exist"),
+        (place / "file" / "page.html", "Not a directory"),
+        (place / ("x" * 999), "File name too long"),
+    ]
+    if os.geteuid():  # root may write anywhere
+        (place / "locked").mkdir(mode=0o500)
+        found.append((place / "locked" / "page.html", "Permission denied"))
+    return found
+
+
+def refused(arguments, capsys):
+    """The one line of a command that is refused."""
+    assert main([str(argument) for argument in arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert re.fullmatch(r"bounds: error: cannot write .*\n", captured.err)
+    return captured.err
+
+
+@pytest.mark.parametrize("command", ["irreducible law.npz --html", "theorems T2 --html", "theorems T2 --markdown"])
+def test_pages_that_cannot_be_written_are_refused_before_any_work(command, law, tmp_path, capsys, no_work):
+    words = [str(law) if word == "law.npz" else word for word in command.split()]
+    cases = unwritable(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    for path, message in cases:
+        line = refused([*words, path], capsys)
+        assert str(path) in line
+        assert message in line
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_folders_of_pages_that_cannot_be_written_are_refused_before_any_work(tmp_path, capsys, no_work):
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "pages" / "survey.html").mkdir(parents=True)
+    for folder in ("file", "file/pages", "link", "link/pages", "pages"):
+        assert str(tmp_path / folder) in refused(["demo", "--html", tmp_path / folder], capsys)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_refused_demo_makes_no_folder(tmp_path, capsys):
+    assert main(["demo", "--html", str(tmp_path / "new" / "pages"), "--scheme", "magic"]) == 2
+    assert "unknown scheme" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+# --- standard output and standard error ---------------------------------------------------------------------------
+
+
+def run(*arguments, redirected="", env=None):
+    """The command from a shell, which redirects."""
+    command = ["sh", "-c", f'exec "$@" {redirected}', "sh", sys.executable, "-m", "bounds.cli", *map(str, arguments)]
+    # The outputs of users' Pythons are buffered, and fail late.
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"} | (env or {})
+    return subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+
+
+def test_usage_errors_and_help_from_the_shell(law):
     assert run().returncode == 2
     assert run("irreducible").returncode == 2
-    assert run("irreducible", str(law), "--estimator", "magic").returncode == 2
+    assert run("irreducible", law, "--estimator", "magic").returncode == 2
     helped = run("irreducible", "--help")
     assert helped.returncode == 0
     assert "--modalities" in helped.stdout
     assert run("--version").stdout.startswith("multimodal-bounds ")
+
+
+TABLE, JSON = "irreducible LAW --scheme mmvae", "irreducible LAW --scheme mmvae --json"
+COMMANDS = [
+    TABLE,
+    JSON,
+    "demo survey --html PAGES --scheme mmvae",
+    "theorems T2 --examples 1 --processes 1",
+    "theorems show T2 --examples 1 --processes 1",
+    "prove I(X;Y)>=0",
+    "prove I(X;Y)>=0 --json",
+    "--help",
+    "--version",
+]
+#: Ways to have no standard output; they share one way out, so one of them is enough for most commands.
+NOWHERE = [(command, ">/dev/full") for command in COMMANDS]
+NOWHERE += [(command, way) for command in (TABLE, "--version") for way in (">&-", "1</dev/null")]
+
+
+def words_of(command, law):
+    places = {"LAW": str(law), "PAGES": str(law.parent / "pages")}
+    return [places.get(word, word) for word in command.split()]
+
+
+@pytest.mark.parametrize(("command", "redirected"), NOWHERE)
+def test_standard_output_that_takes_nothing_is_an_error_of_one_line(command, redirected, law):
+    if "full" in redirected and not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    if "survey" in command:
+        pytest.importorskip("statsmodels", reason="the survey comes with statsmodels")
+    done = run(*words_of(command, law), redirected=redirected)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"bounds: error: cannot write to standard output: .+\n", done.stderr)
+
+
+def test_without_standard_error_only_messages_are_lost(law):
+    fine = run("irreducible", law, "--json", "--html", law.parent / "page.html", redirected="2>&-")
+    assert fine.returncode == 0
+    assert json.loads(fine.stdout)["source"] == "law.npz"
+    for arguments in (["irreducible", "no.npz"], ["irreducible"], ["--magic"]):
+        wrong = run(*arguments, redirected="2>&-")
+        assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert run("irreducible", law, redirected=">&- 2>&-").returncode == 2
+
+
+def test_a_full_standard_error_changes_nothing(law):
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    fine = run("irreducible", law, "--json", "--html", law.parent / "page.html", redirected="2>/dev/full")
+    assert fine.returncode == 0
+    assert json.loads(fine.stdout)["source"] == "law.npz"
+    for arguments in (["irreducible", "no.npz"], ["--magic"]):
+        assert run(*arguments, redirected="2>/dev/full").returncode == 2
+
+
+@pytest.mark.parametrize("command", [TABLE, JSON, "--help"])
+def test_a_reader_who_has_gone_is_no_error(command, law):
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    done = subprocess.run(
+        [sys.executable, "-m", "bounds.cli", *words_of(command, law)],
+        stdout=write_end, stderr=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    os.close(write_end)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_encoding_that_lacks_a_name_is_an_error_of_one_line(tmp_path):
+    np.savez(tmp_path / "law.npz", pmf=np.full((2, 2), 0.25), names=["é", "b"])
+    done = run("irreducible", tmp_path / "law.npz", env={"PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "its encoding ascii has no" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_terminal_shows_how_far_a_law_has_come(law):
+    """Standard error is a terminal, standard output is not: the bar is on the first, nothing of it on the second."""
+    pty = pytest.importorskip("pty", reason="no terminals here")
+    ours, theirs = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-m", "bounds.cli", *words_of(JSON, law)],
+        stdout=subprocess.PIPE, stderr=theirs, env={**os.environ, "TERM": "xterm"}, check=False,
+    )  # fmt: skip
+    os.close(theirs)
+    shown = b""
+    try:
+        while part := os.read(ours, 4096):
+            shown += part
+    except OSError:  # how Linux says that the other end is closed
+        pass
+    os.close(ours)
+    assert done.returncode == 0
+    json.loads(done.stdout)
+    for word in (b"entropies", b"bounding", b"growing", b"100%"):
+        assert word in shown
+    assert run(*words_of(JSON, law)).stderr == ""
 
 
 def test_the_page_never_replaces_the_data_or_a_link(law, tmp_path, capsys):
@@ -171,3 +339,20 @@ def test_the_page_never_replaces_the_data_or_a_link(law, tmp_path, capsys):
     link.symlink_to(tmp_path / "elsewhere.html")
     assert main(["irreducible", str(law), "--html", str(link)]) == 2
     assert link.is_symlink()
+
+
+def test_a_singular_covariance_is_said_to_bound_nothing(tmp_path, capsys):
+    half = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [2, 0, 0]])
+    np.savez(tmp_path / "law.npz", cov=half @ half.T, names=["a", "b", "c", "d"])
+    assert main(["irreducible", str(tmp_path / "law.npz"), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    (warning,) = [one for one in document["warnings"] if "-inf" in one]
+    assert "a and d are linearly dependent" in warning
+    assert document["entropy"]["value"] == "-inf"
+
+
+def test_one_is_singular(tmp_path, capsys):
+    np.savez(tmp_path / "one.npz", pmf=np.array([0.25, 0.75]))
+    (tmp_path / "one.csv").write_text("a\n1\n")
+    assert main(["irreducible", str(tmp_path / "one.npz"), "--scheme", "mvae"]) == 0
+    assert "1 modality (X1)" in capsys.readouterr().out

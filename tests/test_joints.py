@@ -4,14 +4,25 @@ Statistical tests compare a mean of ``n`` draws with its exact value at ``Z`` st
 """
 
 import math
+import re
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from progress_common import recorded
 from strategies_for_tests import block_sizes, covariances, pmfs, random_pmf
 
-from bounds import CommonCause, Discrete, EntropyVector, Gaussian, InputError, distortion_floor, mmvae
+from bounds import (
+    CommonCause,
+    Discrete,
+    EntropyVector,
+    Gaussian,
+    InputError,
+    distortion_floor,
+    irreducible_error,
+    mmvae,
+)
 from bounds import total_correlation_term as tc_term
 from bounds.joints import Law
 
@@ -410,7 +421,87 @@ def test_every_law_keeps_the_promises_of_a_law(law):
     assert {name: x.shape for name, x in empty.items()} == {name: (0, size) for name, size in sizes.items()}
 
 
+# --- long work ----------------------------------------------------------------------------------------------------
+
+FINER = [
+    Discrete(np.full((2, 3, 2, 2), 1 / 24), sizes=[1, 2, 1], units="scalar"),
+    Gaussian(np.eye(5) + 0.5, sizes=[2, 1, 2], units="scalar"),
+    CommonCause([0.5, 0.5], [FLIP, None, Gaussian(np.eye(2), sizes=[1, 1])]),
+]
+
+
+@pytest.mark.parametrize("law", FINER, ids=["discrete", "gaussian", "common cause"])
+def test_progress_has_as_many_steps_as_it_says_and_changes_nothing(law):
+    for entropies in (law.entropy_vector, law.unit_entropies):
+        log = []
+        assert np.array_equal(entropies(recorded(log)).values, entropies().values)
+        ((what, announced, done),) = log
+        assert what == "entropies"
+        assert announced == done > 0
+
+
+@pytest.mark.parametrize("law", FINER, ids=["discrete", "gaussian", "common cause"])
+def test_progress_covers_a_law_from_its_entropies_to_its_growth(law):
+    log = []
+    irreducible_error(law, ["mmvae", "mopoe"], track=recorded(log))
+    assert [what for what, _, _ in log] == ["entropies", "bounding", "growing"]
+    assert all(announced == done for _, announced, done in log)
+    assert log[1:] == [("bounding", 2, 2), ("growing", 3, 3)]
+
+
 def test_too_many_modalities_are_refused_at_once():
     law = Discrete(np.full((2,) * 24, 2.0**-24))
     with pytest.raises(InputError, match=r"24 modalities together have 2.8e[+]11 cells, which would take hours"):
         law.entropy_vector()
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        Discrete(np.ones((1,) * 22)),
+        Gaussian(np.eye(22)),
+        CommonCause([0.5, 0.5], [None] * 22),
+    ],
+    ids=["discrete", "gaussian", "common cause"],
+)
+def test_more_modalities_than_can_be_listed_are_refused_at_once(law):
+    few = law.marginal(range(4))
+    assert len(few.entropy_vector().values) == 16
+    for work in (law.entropy_vector, law.unit_entropies, lambda: irreducible_error(law, "mopoe")):
+        with pytest.raises(InputError, match=r"22 modalities have 2\^22 subsets, and those of 21 can be listed"):
+            work()
+
+
+def test_more_columns_than_modalities_can_be_listed_are_refused_at_once():
+    columns = {f"c{i}": np.random.default_rng(i).normal(size=30) for i in range(26)}
+    with pytest.raises(InputError, match="26 modalities have"):
+        irreducible_error(columns, "mopoe")
+
+
+# --- singular laws ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("law", "named"),
+    [
+        (Gaussian([[1.0, 0.0, 2.0], [0.0, 1.0, 0.0], [2.0, 0.0, 4.0]], names=["a", "b", "c"]), "a and c are linearly"),
+        (Gaussian(np.diag([1.0, 0.0]), names=["a", "b"]), "b is constant or its parts are linearly"),
+        (Gaussian(np.ones((3, 3)) + np.diag([0.0, 0, 1]), [2, 1], ["a", "b"]), "a is constant or its parts are"),
+        (CommonCause([0.5, 0.5], [None, Gaussian(np.ones((2, 2)))], ["a", "b"]), "b is constant or its parts are"),
+        (Gaussian(np.ones((3, 3)) + np.diag([0.0, 1, 0]), [2, 1], ["a", "b"], "scalar"), r"a\[0\] and b are linearly"),
+        (
+            Gaussian(np.kron(np.ones((2, 2)), np.eye(2)), [2, 2], ["a", "b"], "scalar"),
+            r"a\[0\] and a\[1\] and b\[0\] are",
+        ),
+    ],
+)
+def test_a_singular_law_is_named_and_said_to_have_no_bound(law, named):
+    (warning,) = irreducible_error(law, "mmvae").warnings
+    assert re.match(rf"h\(X\) = -inf: {named}.* need a finite h\(X\)", warning)
+    h = law.unit_entropies()
+    assert irreducible_error(h, "mmvae").warnings == (warning,)
+
+
+def test_a_regular_law_is_not_said_to_be_singular():
+    for law in (*FINER, Gaussian(np.diag([1e-300, 1.0])), Discrete([[1.0]])):
+        assert irreducible_error(law, "mmvae").warnings == ()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from progress_common import recorded
 from strategies_for_tests import (
     block_sizes,
     covariances,
@@ -110,6 +111,18 @@ def test_the_recursion_gives_what_one_leaf_gives(monkeypatch):
     whole = pmf_entropies(pmf)
     monkeypatch.setattr(lattice, "LEAF_CELLS", 1)
     np.testing.assert_allclose(pmf_entropies(pmf), whole, rtol=1e-14)
+
+
+def test_progress_has_as_many_steps_as_it_says_and_changes_nothing(monkeypatch):
+    monkeypatch.setattr(lattice, "LEAF_CELLS", 30)
+    pmf = random_pmf(np.random.default_rng(3), (3, 2, 4, 2, 3), 0.3)
+    log = []
+    assert np.array_equal(pmf_entropies(pmf, recorded(log)), pmf_entropies(pmf))
+    assert log == [("entropies", 8, 8)]  # (2 + 1)(3 + 1) <= 30 < (4 + 1)(2 + 1)(3 + 1): three axes are split
+    log.clear()
+    cov = np.eye(5) + 0.5
+    assert np.array_equal(gaussian_entropies(cov, [2, 1, 2], recorded(log)), gaussian_entropies(cov, [2, 1, 2]))
+    assert log == [("entropies", 3, 3)]
 
 
 MEMORY_PROBE = """

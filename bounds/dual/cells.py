@@ -78,7 +78,7 @@ class Cells:
         count = len(self)
         best, unit, first, second, part = (np.full(count, -1.0), *np.zeros((3, count), dtype=int), np.zeros(count))
         for m, (vertices, (a, b)) in enumerate(zip(self.vertices, pairwise(self.ends), strict=True)):
-            weights = np.clip(np.linalg.solve(_transposed(vertices), self.means[:, a:b, None])[..., 0], 0.02, None)
+            weights = np.clip((self.means[:, None, a:b] @ inverse(vertices))[:, 0], 0.02, None)
             weights /= weights.sum(axis=1, keepdims=True)
             for j, k in combinations(range(vertices.shape[1]), 2):
                 both = weights[:, j] + weights[:, k]
@@ -116,5 +116,9 @@ def _between(a: np.ndarray, b: np.ndarray, share: np.ndarray) -> np.ndarray:
     return np.asarray(a * (1 - share)[:, None] + b * share[:, None])
 
 
-def _transposed(v: np.ndarray) -> np.ndarray:
-    return np.swapaxes(v, -1, -2)
+def inverse(matrices: np.ndarray) -> np.ndarray:
+    """``(N, n, n)`` inverses; pseudo-inverses where a simplex has become flat, which no bound relies on."""
+    try:
+        return np.asarray(np.linalg.inv(matrices))
+    except np.linalg.LinAlgError:
+        return np.asarray(np.linalg.pinv(matrices))

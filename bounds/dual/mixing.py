@@ -30,6 +30,7 @@ class Mixture:
     v: np.ndarray
 
 
+@np.errstate(divide="ignore")  # ln 0 = -inf is meant: a trial that makes a row impossible is no better
 def best_mixture(
     program: DecoderProgram, start: np.ndarray | None = None, *, gap: float = 1e-9, rounds: int = 12, seed: int = 0
 ) -> Mixture:

@@ -108,7 +108,8 @@ class DecoderProgram:
 
     def value(self, weights: np.ndarray, v: np.ndarray) -> float:
         """What a mixture of decoders attains: ``sum_r b_r ln sum_k pi_k exp(-d_r(v_k))``."""
-        return float(self.mass @ np.log(self.likelihoods(v) @ weights))
+        with np.errstate(divide="ignore"):
+            return float(self.mass @ np.log(self.likelihoods(v) @ weights))
 
 
 def conditional_laws(law: Discrete, subset: int) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -29,7 +29,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bounds.dual.cells import Cells, negative_entropy
+from bounds.dual.cells import Cells, inverse, negative_entropy
 from bounds.dual.program import geometric_means
 
 #: Interior-point steps for a cell at most.
@@ -118,7 +118,7 @@ class Relaxation:
         forward = np.zeros((count, n, n))
         for v, (a, b) in zip(cells.vertices, pairwise(cells.ends), strict=True):
             forward[:, a:b, a:b] = v
-        back = np.linalg.inv(forward) if n else forward
+        back = inverse(forward)
         # from values at vertices to slopes; levels stay as they are
         lift = np.zeros((count, self.features.shape[1], self.features.shape[1]))
         lift[:, :n, :n] = back
@@ -233,7 +233,7 @@ class Relaxation:
         right[:, :width] = -(jacobian * (barrier[:, None] / slack)[:, :, None]).sum(axis=1)
         right[:, :n] += barrier[:, None] / old.above
         right[:, width] = (barrier[:, None] / slack).sum(axis=1) - 1
-        move = np.linalg.solve(system, right[..., None])[..., 0]
+        move, solved = _solve(system, right)
 
         d_above, d_levels, d_t = move[:, :n], move[:, n:width], move[:, width]
         d_slack = d_t[:, None] - (jacobian @ move[:, :width, None])[..., 0]
@@ -250,7 +250,7 @@ class Relaxation:
         t = _centre(old.t + length * d_t, phi, barrier)
         before = old.t - barrier * (np.log(slack).sum(axis=1) + np.log(old.above).sum(axis=1))
         after = t - barrier * (np.log(t[:, None] - phi).sum(axis=1) + np.log(above).sum(axis=1))
-        accepted = after <= before + 1e-15 * (1 + np.abs(before))
+        accepted = solved & (after <= before + 1e-15 * (1 + np.abs(before)))
         damping = np.where(accepted, 0.1 * old.damping, np.maximum(10 * old.damping, 1e-4))
         moved = _State(
             above,
@@ -282,6 +282,21 @@ def _terms(
         base = np.append(base, log_scores + np.log1p(-power))
         features = np.concatenate([features, np.concatenate([table, power * free], axis=1)])
     return symbol, base, features
+
+
+def _solve(system: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Solutions, and which are any: a singular system has none, and more damping will make it regular."""
+    try:
+        return np.linalg.solve(system, right[..., None])[..., 0], np.ones(len(right), dtype=bool)
+    except np.linalg.LinAlgError:
+        found, solved = np.zeros(right.shape), np.zeros(len(right), dtype=bool)
+        for i in range(len(right)):
+            try:
+                found[i] = np.linalg.solve(system[i], right[i])
+                solved[i] = True
+            except np.linalg.LinAlgError:
+                continue
+        return found, solved
 
 
 def _shortfall(forward: np.ndarray, slopes: np.ndarray, at_vertices: np.ndarray, ends: list[int]) -> np.ndarray:
