@@ -9,17 +9,21 @@ from bounds.ceilings import (
     total_correlation_term,
 )
 from bounds.common_cause import CommonCause
+from bounds.constant_latent import Collapse, collapse
+from bounds.dependence_trees import chow_liu_floor
 from bounds.entropies import EntropyVector
 from bounds.errors import InputError, ObjectiveError, ParseError
 from bounds.functional import TC, Functional, H, I
 from bounds.irreducible import IrreducibleError, irreducible_error
 from bounds.joints import Discrete, Gaussian
 from bounds.likelihoods import Likelihood, LikelihoodCeiling, likelihood_ceiling
-from bounds.loss_bounds import LossBounds, loss_bounds
+from bounds.mixture_optimum import MixtureOptimum, optimal_mixture_elbo
 from bounds.objectives import OBJECTIVES
 from bounds.optimum import OptimalElbo, optimal_elbo
 from bounds.quantity import Quantity
+from bounds.relative import relative_certificate
 from bounds.samples import Samples
+from bounds.sandwich import LossBounds, loss_bounds
 from bounds.schemes import FAMILIES, SubsetScheme, full, mmvae, mopoe, mvae_subsampled
 from bounds.shannon import Proof, prove
 
@@ -27,6 +31,7 @@ __all__ = [
     "FAMILIES",
     "OBJECTIVES",
     "TC",
+    "Collapse",
     "CommonCause",
     "Discrete",
     "EntropyVector",
@@ -39,6 +44,7 @@ __all__ = [
     "Likelihood",
     "LikelihoodCeiling",
     "LossBounds",
+    "MixtureOptimum",
     "ObjectiveError",
     "OptimalElbo",
     "ParseError",
@@ -46,6 +52,8 @@ __all__ = [
     "Quantity",
     "Samples",
     "SubsetScheme",
+    "chow_liu_floor",
+    "collapse",
     "distortion_floor",
     "elbo_ceiling",
     "entropy",
@@ -58,8 +66,10 @@ __all__ = [
     "mopoe",
     "mvae_subsampled",
     "optimal_elbo",
+    "optimal_mixture_elbo",
     "prove",
     "quoted_bound",
+    "relative_certificate",
     "total_correlation_term",
 ]
 

@@ -34,7 +34,7 @@ from bounds.errors import InputError, ObjectiveError
 from bounds.finite import TabularVAE
 from bounds.joints import Discrete, Law
 from bounds.lattice import marginal_entropy
-from bounds.loss_bounds import LossBounds, loss_bounds
+from bounds.sandwich import LossBounds, loss_bounds
 from bounds.samples import Samples
 from bounds.schemes import SubsetScheme
 from bounds.subsets import format_subset, members, union
@@ -192,7 +192,7 @@ def optimal_elbo(
             f"scheme {scheme.label} is a sum of ELBOs, each of its own modalities: its supremum is "
             "elbo_ceiling(h, scheme, 'sub-sampled'), attained (T10.2)"
         )
-    reduced = without_private_noise(joint)
+    reduced = without_private_noise(joint, beta)
     program = DecoderProgram.of(reduced.law, scheme, beta)
     mixture, inner = _solve(program, tol / beta, seconds, progress)
     lifted = Mixture(mixture.weights, np.concatenate(reduced.lift(program.blocks(mixture.v)), axis=1))

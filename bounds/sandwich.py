@@ -35,7 +35,7 @@ from bounds.subsets import format_subset, members, submasks, union
 
 #: The lattice bound is followed until it is proved to be within this of its minimum, in nats ...
 LATTICE_GAP = 1e-8
-#: ... or for so many steps. Where the minimum is degenerate the gap falls like one over their square.
+#: ... or for so many steps. Where subsets are nearly as good as others the gap falls like one over their number.
 LATTICE_STEPS = 20_000
 #: A weight of the lattice below this counts nothing: subnormal numbers are slow and inexact.
 _VANISHED = 1e-200
@@ -102,8 +102,8 @@ class LossBounds:
 
     @property
     def upper_name(self) -> str:
-        """Which upper bound is the least; the first of these in :attr:`upper_bounds` up to rounding."""
-        return next(name for name, value in self.upper_bounds.items() if value <= self.upper + self.lattice_gap + 1e-12)
+        """Which upper bound is the least; of several that agree to 1e-12 the first in :attr:`upper_bounds`."""
+        return next(name for name, value in self.upper_bounds.items() if value <= self.upper + 1e-12)
 
     def __str__(self) -> str:
         bounds = ", ".join(f"{name} {value:.6f}" for name, value in self.upper_bounds.items())
