@@ -240,7 +240,8 @@ def _solve(
         mixture = best_mixture(program, np.concatenate([mixture.v, inner.violation[None]]))
     # A target that the search cannot meet, by rounding or flatness: certify what it did reach.
     for looser in (10.0, 100.0, 1e3, 1e4, 1e5, 1e6):
-        inner = _certificate(program, mixture, tol * looser, seconds, progress)
+        left = seconds - (time.monotonic() - clock)
+        inner = _certificate(program, mixture, tol * looser, left, progress)
         if inner.violation is None:
             break
     return mixture, inner

@@ -1,124 +1,100 @@
-"""Cells: products of simplices of decoders, and what a certificate keeps for each of them."""
+"""Cells: boxes of decoders, and what a certificate keeps for each of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import combinations, pairwise
+from itertools import pairwise
 
 import numpy as np
 
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """``N`` products of simplices, one simplex for each divided unit.
+    """``N`` boxes of laws: those with ``low <= y <= high`` in every coordinate of every divided unit.
 
     Attributes:
-        vertices: for each divided unit ``(N, k, k)``, a vertex in each row.
-        slopes: ``(N, sum k)``, the linear functions that stand above the negative entropies on the cell.
+        sizes: symbols of each divided unit.
+        low, high: ``(N, sum k)``.
+        slopes: ``(N, sum k)``, of the linear functions that stand above ``y ln y`` on the intervals.
         levels: ``(N, j)``, the logarithm of the decoder of the free unit at which its bound is taken.
         bound: ``(N,)``, no point of the cell has a larger ``ln G``.
         means: ``(N, sum k)``, where the relaxed maximum lies.
         free: ``(N, j)``, the law of the free unit there.
-        heights: ``(N, units)``, how far the chord of the negative entropy is above it at the barycentre.
     """
 
-    vertices: tuple[np.ndarray, ...]
+    sizes: tuple[int, ...]
+    low: np.ndarray
+    high: np.ndarray
     slopes: np.ndarray
     levels: np.ndarray
     bound: np.ndarray
     means: np.ndarray
     free: np.ndarray
-    heights: np.ndarray
 
     @classmethod
     def whole(cls, sizes: Sequence[int], free: int) -> Cells:
         """The one cell that holds every decoder."""
-        vertices = tuple(np.eye(k)[None] for k in sizes)
+        n = sum(sizes)
         means = np.concatenate([np.zeros((1, 0)), *(np.full((1, k), 1 / k) for k in sizes)], axis=1)
         return cls(
-            vertices,
-            np.zeros((1, sum(sizes))),
+            tuple(sizes),
+            np.zeros((1, n)),
+            np.ones((1, n)),
+            np.zeros((1, n)),
             np.zeros((1, free)),
             np.array([np.inf]),
             means,
             np.full((1, free), 1 / max(free, 1)),
-            _heights(vertices, 1),
         )
 
     def __len__(self) -> int:
         return len(self.bound)
 
     @property
-    def ends(self) -> list[int]:
-        """Where each divided unit's columns begin and end."""
-        return [0, *np.cumsum([v.shape[1] for v in self.vertices], dtype=int).tolist()]
+    def widths(self) -> np.ndarray:
+        """``(N,)``: the longest interval of each."""
+        return np.asarray((self.high - self.low).max(axis=1, initial=0.0))
+
+    @property
+    def heights(self) -> np.ndarray:
+        """``(N, sum k)``: how far the chord of ``y ln y`` is above it in the middle of each interval."""
+        middle = (self.low + self.high) / 2
+        return np.asarray((minus_entropy(self.low) + minus_entropy(self.high)) / 2 - minus_entropy(middle))
 
     def take(self, which: np.ndarray) -> Cells:
         """Some of them."""
-        vertices = tuple(v[which] for v in self.vertices)
-        rest = {f.name: getattr(self, f.name)[which] for f in fields(self) if f.name != "vertices"}
-        return Cells(vertices, **rest)
+        return Cells(self.sizes, **{f.name: getattr(self, f.name)[which] for f in fields(self) if f.name != "sizes"})
 
     def join(self, other: Cells) -> Cells:
         """These and others."""
-        vertices = tuple(np.concatenate(pair) for pair in zip(self.vertices, other.vertices, strict=True))
-        rest = {
-            f.name: np.concatenate([getattr(self, f.name), getattr(other, f.name)])
-            for f in fields(self)
-            if f.name != "vertices"
-        }
-        return Cells(vertices, **rest)
+        pairs = {f.name: (getattr(self, f.name), getattr(other, f.name)) for f in fields(self) if f.name != "sizes"}
+        return Cells(self.sizes, **{name: np.concatenate(pair) for name, pair in pairs.items()})
 
     def split(self) -> Cells:
-        """Two halves of each, cut through the edge that lowers the bound at the relaxed maximum most.
-
-        A half keeps its parent's slopes, which are still above on it, and its parent's bound.
-        """
-        count = len(self)
-        best, unit, first, second, part = (np.full(count, -1.0), *np.zeros((3, count), dtype=int), np.zeros(count))
-        for m, (vertices, (a, b)) in enumerate(zip(self.vertices, pairwise(self.ends), strict=True)):
-            weights = np.clip((self.means[:, None, a:b] @ inverse(vertices))[:, 0], 0.02, None)
-            weights /= weights.sum(axis=1, keepdims=True)
-            for j, k in combinations(range(vertices.shape[1]), 2):
-                both = weights[:, j] + weights[:, k]
-                share = np.clip(weights[:, k] / both, 0.35, 0.65)
-                middle = _between(vertices[:, j], vertices[:, k], share)
-                chord = (1 - share) * negative_entropy(vertices[:, j]) + share * negative_entropy(vertices[:, k])
-                score = both * (chord - negative_entropy(middle))
-                found = (score, m, j, k, share)
-                wins = score > best
-                best, unit, first, second, part = (
-                    np.where(wins, new, old) for new, old in zip(found, (best, unit, first, second, part), strict=True)
-                )
-        lower = [v.copy() for v in self.vertices]
-        upper = [v.copy() for v in self.vertices]
-        for m, vertices in enumerate(self.vertices):
-            at = np.flatnonzero(unit == m)
-            middle = _between(vertices[at, first[at]], vertices[at, second[at]], part[at])
-            lower[m][at, second[at]] = middle
-            upper[m][at, first[at]] = middle
-        halves = [replace(self, vertices=half, heights=_heights(half, count)) for half in (tuple(lower), tuple(upper))]
+        """Two halves of each, cut where the chord is furthest above ``y ln y`` at the relaxed maximum."""
+        width = self.high - self.low
+        at = np.clip(self.means, self.low + 0.3 * width, self.high - 0.3 * width)
+        share = np.divide(at - self.low, width, out=np.full_like(width, 0.5), where=width > 0)
+        chord = (1 - share) * minus_entropy(self.low) + share * minus_entropy(self.high)
+        rows, chosen = np.arange(len(self)), (chord - minus_entropy(at)).argmax(axis=1)
+        upper, lower = self.high.copy(), self.low.copy()
+        upper[rows, chosen] = lower[rows, chosen] = at[rows, chosen]
+        halves = [self._within(self.low, upper), self._within(lower, self.high)]
         return halves[0].join(halves[1])
 
-
-def negative_entropy(v: np.ndarray) -> np.ndarray:
-    """``sum v ln v`` along the last axis, convex; 0 at 0."""
-    return np.asarray((v * np.log(np.where(v > 0, v, 1.0))).sum(axis=-1))
-
-
-def _heights(vertices: Sequence[np.ndarray], count: int) -> np.ndarray:
-    found = [negative_entropy(v).mean(axis=1) - negative_entropy(v.mean(axis=1)) for v in vertices]
-    return np.array(found).reshape(-1, count).T
-
-
-def _between(a: np.ndarray, b: np.ndarray, share: np.ndarray) -> np.ndarray:
-    return np.asarray(a * (1 - share)[:, None] + b * share[:, None])
+    def _within(self, low: np.ndarray, high: np.ndarray) -> Cells:
+        """The smaller boxes that the sums to one allow; outward by more than their rounding."""
+        low, high = low.copy(), high.copy()
+        for a, b in pairwise([0, *np.cumsum(self.sizes, dtype=int).tolist()]):
+            for _ in range(2):
+                rest = 1 - (low[:, a:b].sum(axis=1, keepdims=True) - low[:, a:b])
+                high[:, a:b] = np.minimum(high[:, a:b], rest + 1e-15)
+                rest = 1 - (high[:, a:b].sum(axis=1, keepdims=True) - high[:, a:b])
+                low[:, a:b] = np.maximum(low[:, a:b], rest - 1e-15)
+        return replace(self, low=low, high=np.maximum(high, low))
 
 
-def inverse(matrices: np.ndarray) -> np.ndarray:
-    """``(N, n, n)`` inverses; pseudo-inverses where a simplex has become flat, which no bound relies on."""
-    try:
-        return np.asarray(np.linalg.inv(matrices))
-    except np.linalg.LinAlgError:
-        return np.asarray(np.linalg.pinv(matrices))
+def minus_entropy(y: np.ndarray) -> np.ndarray:
+    """``y ln y``, convex; 0 at 0."""
+    return np.asarray(y * np.log(np.where(y > 0, y, 1.0)))

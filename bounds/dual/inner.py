@@ -25,15 +25,18 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
 from bounds.dual.cells import Cells
 from bounds.dual.program import DecoderProgram
-from bounds.dual.relaxation import FLAT, Relaxation
+from bounds.dual.relaxation import Relaxation
 
 #: What rounding can have moved a bound by.
 ROUNDING = 1e-11
+#: A cell narrower than this is a point: there is nothing left to split.
+NARROW = 1e-12
 #: Cells with which each choice of the free unit is tried.
 TRIAL = 128
 
@@ -156,12 +159,13 @@ def _search(
 ) -> _Found:
     clock = time.monotonic()
     if not part.targets:
-        return _Found(math.log(math.fsum(part.scores)), 1, int(math.log(math.fsum(part.scores)) > target))
+        value = math.log(math.fsum(part.scores))
+        return _Found(value, 1, int(value > target), [] if value > target + 2 * ROUNDING else None)
     choices: list[int | None] = list(range(len(part.targets))) if power <= 1 else [None]
     trials: list[tuple[float, int, _Branching]] = []
     for place, free in enumerate(choices):
         trial = _Branching(part, power, free, target)
-        trial.run(TRIAL if len(choices) > 1 else 0, seconds)
+        trial.run(TRIAL if len(choices) > 1 else 0, seconds - (time.monotonic() - clock))
         if trial.violation is not None or not trial.open_cells:
             trials = [(-math.inf, place, trial)]
             break
@@ -192,13 +196,14 @@ class _Branching:
 
     @property
     def high(self) -> float:
-        return float(self.cells.bound.max(initial=self.target))
+        # a NaN proves nothing
+        return float(np.where(np.isnan(self.cells.bound), np.inf, self.cells.bound).max(initial=self.target))
 
     def run(self, most: float, seconds: float, progress: Callable[[int, int, float], None] | None = None) -> None:
         """Splits cells, those with the largest bounds first, until ``most`` have been bounded or time is up."""
         clock = time.monotonic()
         while self.open_cells and self.violation is None and self.count < most:
-            divisible = np.flatnonzero(self.cells.heights.sum(axis=1) > FLAT)
+            divisible = np.flatnonzero(self.cells.widths > NARROW)
             if time.monotonic() - clock > seconds or not len(divisible):
                 return
             size = min(self.relaxation.batch, len(divisible))
@@ -221,7 +226,8 @@ class _Branching:
         best = int(values.argmax())
         # above by more than rounding, or the outer problem would be asked to improve on noise
         if values[best] > self.target + 2 * ROUNDING:
-            blocks = [cells.means[best, a:b] for a, b in zip(cells.ends, cells.ends[1:], strict=False)]
+            ends = [0, *np.cumsum(cells.sizes, dtype=int).tolist()]
+            blocks = [cells.means[best, a:b] for a, b in pairwise(ends)]
             if self.free is not None:
                 blocks.insert(self.free, cells.free[best])
             self.violation = [block / block.sum() for block in blocks]

@@ -34,8 +34,10 @@ class Reduced:
         return [block[:, g] * s for block, g, s in zip(blocks, self.groups, self.shares, strict=True)]
 
 
-def without_private_noise(law: Discrete) -> Reduced:
+def without_private_noise(law: Discrete, beta: float = 1.0) -> Reduced:
     """Groups symbols of a unit that have the same conditional law of everything else, up to rounding.
+
+    For ``beta < 1`` nothing is grouped: the latent may carry private noise for less than drawing it costs.
 
     >>> noisy = Discrete([[0.1, 0.1], [0.2, 0.2], [0.3, 0.1]])  # rows 0 and 1 say the same about the column
     >>> without_private_noise(noisy).law.pmf.shape
@@ -51,7 +53,7 @@ def without_private_noise(law: Discrete) -> Reduced:
         kinds: list[np.ndarray] = []
         for x in range(len(mass)):
             rest = table[x] / mass[x] if mass[x] > 0 else np.full(table.shape[1], np.nan)
-            same = [i for i, kind in enumerate(kinds) if np.abs(kind - rest).max() <= SAME]
+            same = [i for i, kind in enumerate(kinds) if beta >= 1 and np.abs(kind - rest).max() <= SAME]
             group[x] = same[0] if same else len(kinds)
             if not same:
                 kinds.append(rest)

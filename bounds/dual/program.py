@@ -16,6 +16,8 @@ from bounds.subsets import members, union
 
 #: Rows and symbols that agree to this are one; it is some units in the last place of a conditional probability.
 SAME = 1e-14
+#: Least probability of a decoder; one plus this is one.
+LEAST = 1e-17
 
 
 def geometric_means(targets: np.ndarray, v: np.ndarray, power: float = 1.0) -> np.ndarray:
@@ -136,9 +138,13 @@ def _marginal(p: np.ndarray, units: Collection[int]) -> np.ndarray:
 
 
 def normalise(blocks: Sequence[np.ndarray]) -> np.ndarray:
-    """Laws side by side from nonnegative blocks; entries below 1e-200 become zero (denormals break monotonicity)."""
+    """Laws side by side from nonnegative blocks, without zeros: what is impossible for one latent is not for the data.
+
+    A decoder that gives zero to a symbol of probability 1e-300 would make the objective minus infinity, and entries
+    near 1e-300 break the monotonicity of the search; :data:`LEAST` changes no sum.
+    """
     found = []
     for block in blocks:
-        kept = np.where(block < 1e-200, 0.0, block)
+        kept = np.maximum(block / block.sum(axis=-1, keepdims=True), LEAST)
         found.append(kept / kept.sum(axis=-1, keepdims=True))
     return np.concatenate(found, axis=-1)

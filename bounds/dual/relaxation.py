@@ -5,11 +5,12 @@ because the best ``v_m`` for given ``rho`` is ``y_m = sum_r rho_r C_rm``,
 
     ln sup_v G = sup over laws rho on rows of  -KL(rho||a) - s sum_m H(y_m).
 
-The first term is concave and each ``-s H(y_m)`` convex. On a cell, a product of simplices ``T_m``, put a linear
-function ``<lambda_m, y>`` that is at the vertices of ``T_m``, hence on ``T_m``, at least ``-s H(y)``. Applying the
-formula backwards, for every such choice
+The first term is concave and each ``-s H(y_m) = s sum_x y_m(x) ln y_m(x)`` convex and separable. A cell is a box,
+an interval for each ``y_m(x)``. On it put a linear function ``lambda y + tau`` that is at both ends of the interval,
+hence on it, at least ``s y ln y``. For any slopes ``lambda`` the least such offsets ``tau`` are known. Applying the
+formula backwards, for every choice of slopes
 
-    ln G <= ln max_{v_f} sum_r a_r exp(sum_{m != f} <lambda_m, C_rm>) prod_x v_f(x)^(s C_rf(x))    on the cell.
+    ln G <= ln max_{v_f} sum_r a_r exp(sum_{m != f} <lambda_m, C_rm>) prod_x v_f(x)^(s C_rf(x)) + sum tau   on the cell.
 
 One unit ``f`` is *free*: it needs no cells. The maximum on the right is of a function ``F`` that is concave in ``v_f``
 (``s <= 1``) and homogeneous of degree ``s``, so for any vector ``u``, with ``v = e^u``,
@@ -18,7 +19,7 @@ One unit ``f`` is *free*: it needs no cells. The maximum on the right is of a fu
 
 The logarithm is convex in ``(lambda, u)`` together: a geometric programme. It is minimised by an interior-point
 method, but *every* point that it visits is a valid bound, so nothing rests on its convergence. With ``s > 1`` there is
-no free unit, and ``ln G <= ln sum_r a_r exp(sum_m <lambda_m, C_rm>)``.
+no free unit, and ``ln G <= ln sum_r a_r exp(sum_m <lambda_m, C_rm>) + sum tau``.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bounds.dual.cells import Cells, inverse, negative_entropy
+from bounds.dual.cells import Cells, minus_entropy
 from bounds.dual.program import geometric_means
 
 #: Interior-point steps for a cell at most.
@@ -47,12 +48,14 @@ REACH = 5.0
 class _State(NamedTuple):
     """The interior-point iterates of ``N`` cells. ``t`` is above every piece ``phi``."""
 
-    above: np.ndarray  # (N, n): the linear functions less the negative entropies at the vertices, positive
+    slopes: np.ndarray  # (N, n)
+    offsets: np.ndarray  # (N, n)
     levels: np.ndarray  # (N, j): u
     t: np.ndarray  # (N,)
     phi: np.ndarray  # (N, pieces)
     shares: np.ndarray  # (N, P): of each term in its piece
-    duals: np.ndarray  # (N, n): of above
+    lower: np.ndarray  # (N, n): duals of the constraint at the lower end of each interval
+    upper: np.ndarray  # (N, n)
     weights: np.ndarray  # (N, pieces): of t - phi
     damping: np.ndarray  # (N,)
 
@@ -109,78 +112,61 @@ class Relaxation:
 
     def tighten(self, cells: Cells, target: float) -> Cells:
         """The cells with better slopes and bounds; work on a cell ends where its bound falls to ``target``."""
-        n, count = self.table.shape[1], len(cells)
-        at_vertices = np.concatenate(
-            [np.zeros((count, 0)), *(self.power * negative_entropy(v) for v in cells.vertices)], axis=1
-        )
-        heights = [self.power * h for h in cells.heights.T]
-        height = np.maximum(sum(heights, np.zeros(count)), FLAT)
-        forward = np.zeros((count, n, n))
-        for v, (a, b) in zip(cells.vertices, pairwise(cells.ends), strict=True):
-            forward[:, a:b, a:b] = v
-        back = inverse(forward)
-        # from values at vertices to slopes; levels stay as they are
-        lift = np.zeros((count, self.features.shape[1], self.features.shape[1]))
-        lift[:, :n, :n] = back
-        rest = np.arange(n, self.features.shape[1])
-        lift[:, rest, rest] = 1.0
-
-        least = np.concatenate(
-            [
-                np.zeros((count, 0)),
-                *(np.repeat(0.1 * h[:, None], k, axis=1) for h, k in zip(heights, self.sizes, strict=True)),
-            ],
-            axis=1,
-        )
-        least = np.maximum(least, 1e-18)
-        above, levels, phi, shares = self._start(cells, forward, back, at_vertices, least)
-        slopes = (back @ (at_vertices + above)[..., None])[..., 0]
+        count = len(cells)
+        ends = np.stack([cells.low, cells.high])
+        values = self.power * minus_entropy(ends)
+        heights = self.power * cells.heights
+        height = np.maximum(heights.sum(axis=1), FLAT)
+        least = np.maximum(0.1 * heights, 1e-18)
+        slopes, offsets, levels, phi, shares = self._start(cells, ends, values, least)
         t = phi.max(axis=1) + 0.1 * np.maximum(np.ptp(phi, axis=1), height)
         weights = 1 / (t[:, None] - phi)
         weights /= weights.sum(axis=1, keepdims=True)
         means = self._means(shares, weights)
-        duals = np.maximum((means[:, None, :] @ back)[:, 0], 0.1)
-        state = _State(above, levels, t, phi, shares, duals, weights, np.full(count, 1e-6))
-
+        # duals of the two ends of each interval: where the mean lies between them
+        width = np.maximum(cells.high - cells.low, 1e-300)
+        upper = np.clip((means - cells.low) / width, 0.1, 0.9)
+        state = _State(slopes, offsets, levels, t, phi, shares, 1 - upper, upper, weights, np.full(count, 1e-6))
         best = replace(
             cells,
-            slopes=slopes,
+            slopes=slopes.copy(),
             levels=levels.copy(),
-            bound=phi.max(axis=1) + _shortfall(forward, slopes, at_vertices, cells.ends),
+            bound=phi.max(axis=1) + _least_offsets(slopes, ends, values),
             means=means,
             free=self._law(weights),
         )
         running = np.ones(count, dtype=bool)
         for _ in range(STEPS):
-            running &= best.bound > target
+            running &= ~(best.bound <= target)
             at = np.flatnonzero(running)
             if not len(at):
                 break
-            old = state.at(at)
-            new, accepted = self._step(old, at_vertices[at], back[at], lift[at])
+            new, accepted = self._step(state.at(at), ends[:, at], values[:, at])
             state.put(at, new)
-            slopes = (back[at] @ (at_vertices[at] + new.above)[..., None])[..., 0]
-            bound = new.phi.max(axis=1) + _shortfall(forward[at], slopes, at_vertices[at], cells.ends)
+            bound = new.phi.max(axis=1) + _least_offsets(new.slopes, ends[:, at], values[:, at])
             wins = accepted & (bound < best.bound[at])
             won = at[wins]
-            best.slopes[won], best.levels[won], best.bound[won] = slopes[wins], new.levels[wins], bound[wins]
+            best.slopes[won], best.levels[won], best.bound[won] = new.slopes[wins], new.levels[wins], bound[wins]
             normal = new.weights[wins] / new.weights[wins].sum(axis=1, keepdims=True)
             best.means[won], best.free[won] = self._means(new.shares[wins], normal), self._law(normal)
-            gap = (new.above * new.duals).sum(axis=1) + ((new.t[:, None] - new.phi) * new.weights).sum(axis=1)
+            slack = new.slopes * ends[:, at] + new.offsets - values[:, at]
+            gap = (slack[0] * new.lower + slack[1] * new.upper).sum(axis=1)
+            gap += ((new.t[:, None] - new.phi) * new.weights).sum(axis=1)
             running[at[accepted & (gap < ENOUGH * height[at])]] = False
         return replace(best, bound=np.minimum(best.bound, cells.bound))
 
-    def _start(
-        self, cells: Cells, forward: np.ndarray, back: np.ndarray, at_vertices: np.ndarray, least: np.ndarray
-    ) -> tuple[np.ndarray, ...]:
+    def _start(self, cells: Cells, ends: np.ndarray, values: np.ndarray, least: np.ndarray) -> tuple[np.ndarray, ...]:
         """The better of the parent's slopes and the chords; far from the first, interior points lose their way."""
-        inherited = np.maximum((forward @ cells.slopes[..., None])[..., 0] - at_vertices, least)
+        width = cells.high - cells.low
+        chord = np.divide(values[1] - values[0], width, out=cells.slopes.copy(), where=width > 1e-14)
         found = []
-        for above, levels in ((inherited, cells.levels), (least, np.log(np.maximum(cells.free, 1e-9)))):
-            phi, shares = self._pieces((back @ (at_vertices + above)[..., None])[..., 0], levels)
-            found.append((above, levels, phi, shares))
-        chords = np.flatnonzero(found[1][2].max(axis=1) < found[0][2].max(axis=1))
+        for slopes, levels in ((cells.slopes, cells.levels), (chord, np.log(np.maximum(cells.free, 1e-9)))):
+            offsets = (values - slopes * ends).max(axis=0) + least
+            phi, shares = self._pieces(slopes, levels)
+            found.append((slopes, offsets, levels, phi, shares))
+        first, second = (one[3].max(axis=1) + one[1].sum(axis=1) for one in found)
         chosen = tuple(field.copy() for field in found[0])
+        chords = np.flatnonzero(second < first)
         for field, other in zip(chosen, found[1], strict=True):
             field[chords] = other[chords]
         return chosen
@@ -199,14 +185,20 @@ class Relaxation:
     def _law(self, weights: np.ndarray) -> np.ndarray:
         return weights.copy() if self.free.shape[1] else np.zeros((len(weights), 0))
 
-    def _step(
-        self, old: _State, at_vertices: np.ndarray, back: np.ndarray, lift: np.ndarray
-    ) -> tuple[_State, np.ndarray]:
-        """One primal-dual step, damped in the change of the logarithms and taken only where the barrier falls."""
-        count, n = old.above.shape
+    def _step(self, old: _State, ends: np.ndarray, values: np.ndarray) -> tuple[_State, np.ndarray]:
+        """One primal-dual step, damped in the change of the logarithms and taken only where the barrier falls.
+
+        The offset of an interval enters the objective linearly, and the two slacks at its ends; it is eliminated.
+        """
+        count, n = old.slopes.shape
         width = self.features.shape[1]
         slack = old.t[:, None] - old.phi
-        barrier = 0.1 * ((old.above * old.duals).sum(axis=1) + (slack * old.weights).sum(axis=1)) / (n + slack.shape[1])
+        gaps = old.slopes * ends + old.offsets - values  # (2, N, n)
+        duals = np.stack([old.lower, old.upper])
+        barrier = (duals * gaps).sum(axis=(0, 2)) + (slack * old.weights).sum(axis=1)
+        # a step that had to be damped was off centre: no less barrier before the next is not
+        centring = np.where(old.damping > 1e-3, 1.0, np.where(old.damping > 1e-6, 0.3, 0.1))
+        barrier *= centring / (2 * n + slack.shape[1])
         slopes_of = np.stack(
             [old.shares[:, a:b] @ self.features[a:b] for a, b in pairwise([*self.starts.tolist(), len(self.piece)])],
             axis=1,
@@ -215,56 +207,82 @@ class Relaxation:
         hessian = (mass @ self.squares).reshape(count, width, width)
         hessian -= np.swapaxes(slopes_of * old.weights[:, :, None], 1, 2) @ slopes_of
         hessian += old.damping[:, None, None] * self.metric
-        jacobian = slopes_of @ lift
         ratio = old.weights / slack
+        pull = duals / gaps  # (2, N, n)
+        push = barrier[:, None] / gaps
+        # offsets: minimise their sum; (sum of pull) d_offset + (pull . ends) d_slope = push.sum - 1
+        total = pull.sum(axis=0)
+        cross = (pull * ends).sum(axis=0)
 
         system = np.zeros((count, width + 1, width + 1))
-        system[:, :width, :width] = np.swapaxes(lift, 1, 2) @ hessian @ lift
-        system[:, :width, :width] += np.swapaxes(jacobian * ratio[:, :, None], 1, 2) @ jacobian
+        system[:, :width, :width] = hessian + np.swapaxes(slopes_of * ratio[:, :, None], 1, 2) @ slopes_of
         own, rest = np.arange(n), np.arange(n, width)
-        system[:, own, own] += old.duals / old.above
-        system[:, n:width, n:width] += 1.0  # a common shift of all levels changes nothing (s = 1): hold it
+        system[:, own, own] += pull[0] * pull[1] / total * (ends[1] - ends[0]) ** 2
+        if self.power == 1:
+            system[:, n:width, n:width] += 1.0  # a common shift of all levels changes nothing: hold it
         system[:, rest, rest] += 1e-12
-        edge = -(jacobian * ratio[:, :, None]).sum(axis=1)
+        system[:, own, own] += 1e-14
+        edge = -(slopes_of * ratio[:, :, None]).sum(axis=1)
         system[:, :width, width] = edge
         system[:, width, :width] = edge
         system[:, width, width] = ratio.sum(axis=1)
         right = np.zeros((count, width + 1))
-        right[:, :width] = -(jacobian * (barrier[:, None] / slack)[:, :, None]).sum(axis=1)
-        right[:, :n] += barrier[:, None] / old.above
+        right[:, :width] = -(slopes_of * (barrier[:, None] / slack)[:, :, None]).sum(axis=1)
+        excess = push.sum(axis=0) - 1
+        right[:, :n] += (push * ends).sum(axis=0) - cross / total * excess
         right[:, width] = (barrier[:, None] / slack).sum(axis=1) - 1
         move, solved = _solve(system, right)
 
-        d_above, d_levels, d_t = move[:, :n], move[:, n:width], move[:, width]
-        d_slack = d_t[:, None] - (jacobian @ move[:, :width, None])[..., 0]
+        d_slopes, d_levels, d_t = move[:, :n], move[:, n:width], move[:, width]
+        d_offsets = (excess - cross * d_slopes) / total
+        d_slack = d_t[:, None] - (slopes_of @ move[:, :width, None])[..., 0]
         d_weights = barrier[:, None] / slack - old.weights - ratio * d_slack
-        d_duals = barrier[:, None] / old.above - old.duals - old.duals / old.above * d_above
-        change = np.ptp((lift @ move[:, :width, None])[..., 0] @ self.features.T, axis=1)
+        d_gaps = d_slopes * ends + d_offsets
+        d_duals = push - duals - pull * d_gaps
+        change = np.ptp(move[:, :width] @ self.features.T, axis=1)
         length = np.minimum(1.0, REACH / np.maximum(change, 1e-300))
-        length = np.minimum(length, _room(old.above, d_above))
-        dual_length = np.minimum(_room(old.weights, d_weights), _room(old.duals, d_duals))
+        for end in range(2):
+            length = np.minimum(length, _room(gaps[end], d_gaps[end]))
+        dual_length = _room(old.weights, d_weights)
+        for end in range(2):
+            dual_length = np.minimum(dual_length, _room(duals[end], d_duals[end]))
 
-        above = old.above + length[:, None] * d_above
+        slopes = old.slopes + length[:, None] * d_slopes
+        offsets = old.offsets + length[:, None] * d_offsets
         levels = old.levels + length[:, None] * d_levels
-        phi, shares = self._pieces((back @ (at_vertices + above)[..., None])[..., 0], levels)
+        phi, shares = self._pieces(slopes, levels)
         t = _centre(old.t + length * d_t, phi, barrier)
-        before = old.t - barrier * (np.log(slack).sum(axis=1) + np.log(old.above).sum(axis=1))
-        after = t - barrier * (np.log(t[:, None] - phi).sum(axis=1) + np.log(above).sum(axis=1))
-        accepted = solved & (after <= before + 1e-15 * (1 + np.abs(before)))
+        new_gaps = slopes * ends + offsets - values
+        inside = (new_gaps > 0).all(axis=(0, 2))
+        new_gaps = np.where(new_gaps > 0, new_gaps, 1.0)
+        before = old.t + old.offsets.sum(axis=1) - barrier * (np.log(slack).sum(axis=1) + np.log(gaps).sum(axis=(0, 2)))
+        after = (
+            t
+            + offsets.sum(axis=1)
+            - barrier * (np.log(t[:, None] - phi).sum(axis=1) + np.log(new_gaps).sum(axis=(0, 2)))
+        )
+        accepted = solved & inside & (after <= before + 1e-15 * (1 + np.abs(before)))
         damping = np.where(accepted, 0.1 * old.damping, np.maximum(10 * old.damping, 1e-4))
         moved = _State(
-            above,
+            slopes,
+            offsets,
             levels,
             t,
             phi,
             shares,
-            old.duals + dual_length[:, None] * d_duals,
+            old.lower + dual_length[:, None] * d_duals[0],
+            old.upper + dual_length[:, None] * d_duals[1],
             old.weights + dual_length[:, None] * d_weights,
             damping,
         )
         rejected = np.flatnonzero(~accepted)
         moved.put(rejected, old.at(rejected)._replace(damping=damping[rejected]))
         return moved, accepted
+
+
+def _least_offsets(slopes: np.ndarray, ends: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The least sum of offsets that puts the linear functions above the entropies at both ends, hence between."""
+    return np.asarray((values - slopes * ends).max(axis=0).sum(axis=1))
 
 
 def _terms(
@@ -297,15 +315,6 @@ def _solve(system: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarra
             except np.linalg.LinAlgError:
                 continue
         return found, solved
-
-
-def _shortfall(forward: np.ndarray, slopes: np.ndarray, at_vertices: np.ndarray, ends: list[int]) -> np.ndarray:
-    """By how much rounding has put the linear functions below the entropies at a vertex; raising them costs that."""
-    above = (forward @ slopes[..., None])[..., 0] - at_vertices
-    found = np.zeros(len(slopes))
-    for a, b in pairwise(ends):
-        found += np.maximum(-above[:, a:b].min(axis=1), 0.0)
-    return found
 
 
 def _room(values: np.ndarray, change: np.ndarray) -> np.ndarray:
