@@ -52,11 +52,6 @@ class Cells:
         return len(self.bound)
 
     @property
-    def widths(self) -> np.ndarray:
-        """``(N,)``: the longest interval of each."""
-        return np.asarray((self.high - self.low).max(axis=1, initial=0.0))
-
-    @property
     def heights(self) -> np.ndarray:
         """``(N, sum k)``: how far the chord of ``y ln y`` is above it in the middle of each interval."""
         middle = (self.low + self.high) / 2

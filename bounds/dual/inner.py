@@ -35,8 +35,8 @@ from bounds.dual.relaxation import Relaxation
 
 #: What rounding can have moved a bound by.
 ROUNDING = 1e-11
-#: A cell narrower than this is a point: there is nothing left to split.
-NARROW = 1e-12
+#: A cell is not split where its chords are lower than this part of what it lacks: the relaxation has failed on it.
+FUTILE = 0.01
 #: Cells with which each choice of the free unit is tried.
 TRIAL = 128
 
@@ -170,10 +170,18 @@ def _search(
             trials = [(-math.inf, place, trial)]
             break
         trials.append((trial.high, place, trial))
-    best = min(trials, key=lambda item: item[:2])[2]
-    if best.violation is None:
-        best.run(math.inf, seconds - (time.monotonic() - clock), progress)
-    return _Found(best.high, best.count, best.open_cells, best.violation)
+    # the best choice first; another only where it has failed
+    trials.sort(key=lambda item: item[:2])
+    cells, least = 0, trials[0][2]
+    for _, _, trial in trials:
+        if trial.violation is None:
+            trial.run(math.inf, seconds - (time.monotonic() - clock), progress)
+        cells += trial.count
+        if trial.violation is not None or trial.high < least.high:
+            least = trial
+        if trial.violation is not None or not trial.open_cells or time.monotonic() - clock > seconds:
+            break
+    return _Found(least.high, cells, least.open_cells, least.violation)
 
 
 class _Branching:
@@ -203,7 +211,8 @@ class _Branching:
         """Splits cells, those with the largest bounds first, until ``most`` have been bounded or time is up."""
         clock = time.monotonic()
         while self.open_cells and self.violation is None and self.count < most:
-            divisible = np.flatnonzero(self.cells.widths > NARROW)
+            height = self.relaxation.power * self.cells.heights.sum(axis=1)
+            divisible = np.flatnonzero(height > FUTILE * (self.cells.bound - self.target))
             if time.monotonic() - clock > seconds or not len(divisible):
                 return
             size = min(self.relaxation.batch, len(divisible))

@@ -117,7 +117,7 @@ class Relaxation:
         values = self.power * minus_entropy(ends)
         heights = self.power * cells.heights
         height = np.maximum(heights.sum(axis=1), FLAT)
-        least = np.maximum(0.1 * heights, 1e-18)
+        least = np.maximum(0.1 * heights, 1e-14)  # above the rounding of the gaps
         slopes, offsets, levels, phi, shares = self._start(cells, ends, values, least)
         t = phi.max(axis=1) + 0.1 * np.maximum(np.ptp(phi, axis=1), height)
         weights = 1 / (t[:, None] - phi)
@@ -193,7 +193,7 @@ class Relaxation:
         count, n = old.slopes.shape
         width = self.features.shape[1]
         slack = old.t[:, None] - old.phi
-        gaps = old.slopes * ends + old.offsets - values  # (2, N, n)
+        gaps = np.maximum(old.slopes * ends + old.offsets - values, 1e-18)  # (2, N, n); rounding may have closed them
         duals = np.stack([old.lower, old.upper])
         barrier = (duals * gaps).sum(axis=(0, 2)) + (slack * old.weights).sum(axis=1)
         # a step that had to be damped was off centre: no less barrier before the next is not
