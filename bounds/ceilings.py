@@ -14,7 +14,6 @@ from typing import Any
 from bounds.entropies import EntropyVector
 from bounds.errors import ObjectiveError
 from bounds.formulas import discrepancy, joint_entropy, total_correlation, unseen_entropies
-from bounds.functional import Functional
 from bounds.objectives import OBJECTIVES, Ceiling, ceiling_of
 from bounds.quantity import Quantity
 from bounds.schemes import SubsetScheme
@@ -26,8 +25,7 @@ _MEASUREMENT_UNITS = (
 _UNSEEN_ONLY = (
     "continuous data: the distortion floor is that of the unseen modalities; seen ones may cost any negative number"
 )
-#: How a functional without terms is known.
-_ZERO = "exact: zero for every law, whatever the data"
+_SINGULAR = "h(X) is -inf (a singular law), and T2 and the other ceilings need a finite one"
 
 
 def generative_discrepancy(h: EntropyVector, scheme: SubsetScheme, *, confidence: float = 0.95) -> Quantity:
@@ -37,7 +35,8 @@ def generative_discrepancy(h: EntropyVector, scheme: SubsetScheme, *, confidence
     >>> print(generative_discrepancy(Discrete([[0.25, 0.25], [0.25, 0.25]]).entropy_vector(), mmvae(2)))
     Delta = 0.693147 nats (exact)
     """
-    return _value(h, discrepancy(h, scheme), "Delta", "Delta", confidence, _measured_in_units(h))
+    notes = _measured_in_units(h)
+    return h.evaluate(discrepancy(h, scheme), name="Delta", theorem="Delta", confidence=confidence, notes=notes)
 
 
 def distortion_floor(h: EntropyVector, scheme: SubsetScheme, *, confidence: float = 0.95) -> Quantity:
@@ -48,20 +47,23 @@ def distortion_floor(h: EntropyVector, scheme: SubsetScheme, *, confidence: floa
     least zero, so it is that of the whole. For continuous data the seen part has no floor.
     """
     notes = _measured_in_units(h) + ((_UNSEEN_ONLY,) if h.kind == "differential" else ())
-    return _value(h, unseen_entropies(h, scheme), "distortion floor", "T1", confidence, notes)
+    floor = unseen_entropies(h, scheme)
+    return h.evaluate(floor, name="distortion floor", theorem="T1", confidence=confidence, notes=notes)
 
 
 def total_correlation_term(h: EntropyVector, scheme: SubsetScheme, *, confidence: float = 0.95) -> Quantity:
     """``sum_A w_A TC(X_rest | X_A)``: the loss ``-H(X) - L_S`` that no model of the class can avoid (THEORY T2).
 
-    It does not change under invertible maps of a unit, so it is the number to read for continuous data.
+    It does not change under invertible maps of a unit, so it is the number to read for continuous data. A singular law,
+    with ``h(X) = -inf``, has none.
     """
-    return _value(h, total_correlation(h, scheme), "irreducible ELBO loss", "T2", confidence)
+    loss = total_correlation(h, scheme)
+    return _unless_singular(h, h.evaluate(loss, name="irreducible ELBO loss", theorem="T2", confidence=confidence))
 
 
 def entropy(h: EntropyVector, *, confidence: float = 0.95) -> Quantity:
     """``H(X)``, or the differential entropy, of all modalities together."""
-    return _value(h, joint_entropy(h), "H(X)", "", confidence)
+    return h.evaluate(joint_entropy(h), name="H(X)", confidence=confidence)
 
 
 def quoted_bound(h: EntropyVector, scheme: SubsetScheme, *, confidence: float = 0.95) -> Quantity:
@@ -70,14 +72,14 @@ def quoted_bound(h: EntropyVector, scheme: SubsetScheme, *, confidence: float = 
     It is *not* a ceiling: two independent fair bits and a constant latent exceed it (THEORY T0). It is here to
     be shown beside the ceilings that hold.
     """
-    return _value(
-        h,
+    found = h.evaluate(
         -joint_entropy(h) - discrepancy(h, scheme),
-        "-H(X) - Delta (quoted, not a bound)",
-        "Theorem 1 as usually quoted",
-        confidence,
-        ("refuted as a bound: T0",),
+        name="-H(X) - Delta (quoted, not a bound)",
+        theorem="Theorem 1 as usually quoted",
+        confidence=confidence,
+        notes=("refuted as a bound: T0",),
     )
+    return _unless_singular(h, found)
 
 
 def elbo_ceiling(
@@ -90,6 +92,8 @@ def elbo_ceiling(
     **parameters: Any,
 ) -> Quantity:
     """The highest value, in nats per example, that an objective can reach on held-out data of this law.
+
+    A singular law, with ``h(X) = -inf``, has none: then there is no value, and a note says so.
 
     Args:
         h: entropies at the level of the decoder's units.
@@ -129,7 +133,9 @@ def elbo_ceiling(
         confidence=confidence,
         notes=chosen.notes + _measured_in_units(h),
     )
-    return _simultaneous(h, ceiling, found, confidence)
+    if objective == "sub-sampled" and found.value is not None and math.isfinite(found.value):
+        return found  # it is about the entropies of the scheme's subsets, and H(X) need not be among them
+    return _simultaneous(h, ceiling, _unless_singular(h, found), confidence)
 
 
 def _simultaneous(h: EntropyVector, ceiling: Ceiling, found: Quantity, confidence: float) -> Quantity:
@@ -141,7 +147,7 @@ def _simultaneous(h: EntropyVector, ceiling: Ceiling, found: Quantity, confidenc
     """
     functionals = {one.functional for choice in ceiling.choices for one in choice.among}
     if found.value is None or h.interval is None or len(functionals) < 2:
-        return _said_if_zero(h, ceiling.functional, found)
+        return found
     each = 1 - (1 - confidence) / len(functionals)
     known = {one: h.interval(one, each) for one in functionals if not isinstance(h.value(one), str)}
     low, high = 0.0, 0.0
@@ -163,16 +169,11 @@ def _end(end: float | None, sign: int) -> float:
     return sign * math.inf if end is None else end
 
 
-def _said_if_zero(h: EntropyVector, functional: Functional, found: Quantity) -> Quantity:
-    """A functional without terms is known whatever the data are, and not because entropies are."""
-    return found if functional.masks or h.interval is None else replace(found, method=_ZERO)
-
-
-def _value(
-    h: EntropyVector, functional: Functional, name: str, theorem: str, confidence: float, notes: tuple[str, ...] = ()
-) -> Quantity:
-    found = h.evaluate(functional, name=name, theorem=theorem, confidence=confidence, notes=notes)
-    return _said_if_zero(h, functional, found)
+def _unless_singular(h: EntropyVector, found: Quantity) -> Quantity:
+    """A number relative to ``-H(X)``: none where ``h(X) = -inf``, though zero or infinity may come out of the sum."""
+    if h.value(joint_entropy(h)) != -math.inf:
+        return found
+    return replace(found, value=None, low=None, high=None, guarantee="none", notes=(_SINGULAR, *h.caveats))
 
 
 def _measured_in_units(h: EntropyVector) -> tuple[str, ...]:

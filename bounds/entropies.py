@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -23,6 +23,10 @@ Kind = Literal["discrete", "differential"]
 
 #: A discrete entropy below minus this is not the rounding of a zero.
 ROUNDING = 1e-9
+
+#: How a functional without terms is known where the entropies are estimates: not by them.
+_ZERO = "exact: zero for every law, whatever the data"
+_WHATEVER = "exact: the same for every law, whatever the data"
 
 
 class Interval(Protocol):
@@ -81,7 +85,7 @@ class EntropyVector:
     def __post_init__(self) -> None:
         names = check_names(self.names, len(self.names), "variable")
         values = np.array(self.values, dtype=np.float64)
-        masks = tuple(range(1 << len(names))) if self.masks is None else tuple(self.masks)
+        masks: Sequence[int] = range(1 << len(names)) if self.masks is None else tuple(self.masks)
         if values.shape != (len(masks),):
             raise InputError(f"{values.shape} entropies for {len(masks)} subsets of {len(names)} variables")
         if self.kind not in ("discrete", "differential"):
@@ -93,7 +97,9 @@ class EntropyVector:
         if self.kind == "discrete" and negative.size:
             shown = format_subset(masks[negative[0]], names)
             raise InputError(f"H({shown}) is {values[negative[0]]}: a discrete entropy is not negative")
-        if len(set(masks)) < len(masks) or not all(0 <= mask < 1 << len(names) for mask in masks):
+        if self.masks is not None and (
+            len(set(masks)) < len(masks) or not all(0 <= mask < 1 << len(names) for mask in masks)
+        ):
             raise InputError(f"masks must be different bitmasks of {len(names)} variables")
         if 0 in masks and values[masks.index(0)] != 0:
             raise InputError(f"the entropy of the empty set is {values[masks.index(0)]}: it must be 0")
@@ -135,10 +141,17 @@ class EntropyVector:
 
     def __getitem__(self, subset: SubsetLike) -> float:
         mask = parse_subset(subset, self.names)
+        return float(self._at([mask])[0])
+
+    def _at(self, masks: Iterable[int]) -> np.ndarray:
+        """The entropies of several subsets, as bitmasks."""
         try:
-            return float(self.values[self._position(mask)])
-        except KeyError:
-            raise InputError(f"H({format_subset(mask, self.names)}) is not among the entropies computed here") from None
+            positions = np.fromiter(map(self._position, masks), dtype=np.intp)
+        except KeyError as absent:
+            shown = format_subset(absent.args[0], self.names)
+            raise InputError(f"H({shown}) is not among the entropies computed here") from None
+        found: np.ndarray = self.values[positions]
+        return found
 
     @property
     def n_modalities(self) -> int:
@@ -165,10 +178,14 @@ class EntropyVector:
         kept = members(parse_subset(modalities, self.modality_names))
         if not kept:
             raise InputError("a marginal needs at least one modality")
+        if len(kept) == self.n_modalities:
+            return self
         units = members(self.units_of(mask_of(kept)))
         place = {unit: i for i, unit in enumerate(units)}
         outside = ~mask_of(units)
-        inside = [mask_of(place[u] for u in members(mask)) for mask in self._masks() if not mask & outside]
+        inside: Sequence[int] = range(1 << len(units))
+        if self.masks is not None:
+            inside = [mask_of(place[u] for u in members(mask)) for mask in self.masks if not mask & outside]
         groups = [mask_of(place[u] for u in members(self.modality_units[m])) for m in kept]
         return self._renamed(
             tuple(self.names[u] for u in units),
@@ -186,7 +203,7 @@ class EntropyVector:
         return replace(
             self,
             names=names,
-            values=np.array([self[mask] for mask in old.values()]),
+            values=self._at(old.values()),
             masks=None if len(old) == 1 << len(names) else tuple(old),
             refusals={new: self.refusals[mask] for new, mask in old.items() if mask in self.refusals},
             interval=None if self.interval is None else _Renamed(self.interval, self.names, meaning),
@@ -204,7 +221,8 @@ class EntropyVector:
         refused = [mask for mask in functional.masks if mask in self.refusals]
         if refused:
             return f"H({format_subset(refused[0], self.names)}): {self.refusals[refused[0]]}"
-        terms = [float(c) * self[mask] for mask, c in functional.coefficients.items()]
+        entropies = self._at(functional.masks).tolist()
+        terms = [float(c) * h for c, h in zip(functional.coefficients.values(), entropies, strict=True)]
         infinite = {t for t in terms if math.isinf(t)}
         if len(infinite) == 2:
             return "undefined: entropies of -inf (a singular law) enter with both signs"
@@ -232,7 +250,9 @@ class EntropyVector:
         if isinstance(plain, str):
             return Quantity(label, None, method=self.method, guarantee="none", theorem=theorem, notes=(plain, *notes))
         value = plain + constant
-        if self.interval is None or not functional.masks:
+        if not functional.masks and self.method != "exact":
+            return Quantity(label, value, method=_WHATEVER if value else _ZERO, theorem=theorem, notes=notes)
+        if self.interval is None:
             return Quantity(label, value, method=self.method, guarantee="exact", theorem=theorem, notes=notes)
         low, high = self.interval(functional, confidence)
         return Quantity(

@@ -87,7 +87,7 @@ def _estimate(samples: Samples, estimator: str, track: Track) -> Estimate:
             f"estimator {chosen!r} is for {'discrete' if chosen in _DISCRETE else 'continuous'} data, these are "
             f"{samples.kind}: use another, or declare the types of the columns"
         )
-    return _discrete(samples, chosen, reason, track) if chosen in _DISCRETE else _continuous(samples, chosen, reason)
+    return (_discrete if chosen in _DISCRETE else _continuous)(samples, chosen, reason, track)
 
 
 def _choose(samples: Samples) -> tuple[str, str]:
@@ -98,7 +98,7 @@ def _choose(samples: Samples) -> tuple[str, str]:
         return "gaussian-shrinkage", f"fewer than {ROWS_PER_DIMENSION} rows a column ({samples.n} for {dimension})"
     if _tied(samples):
         return "gaussian-shrinkage", "columns with many ties have no ranks for a copula"
-    return "gaussian-copula", "continuous data without many ties: no assumption on the margins"
+    return "gaussian-copula", "continuous data without many ties: assumes a Gaussian copula, nothing about the margins"
 
 
 def _tied(samples: Samples) -> list[str]:
@@ -214,7 +214,7 @@ def _unit_counts(samples: Samples) -> Iterable[tuple[int, np.ndarray]]:
                     yield known | 1 << unit, counts
 
 
-def _continuous(samples: Samples, estimator: str, reason: str) -> Estimate:
+def _continuous(samples: Samples, estimator: str, reason: str, track: Track) -> Estimate:
     layout, n = samples.layout, samples.n
     data = np.column_stack(samples.columns).astype(np.float64)
     dimension = data.shape[1]
@@ -239,7 +239,7 @@ def _continuous(samples: Samples, estimator: str, reason: str) -> Estimate:
     _check_regular(rows.T @ rows / n, layout.unit_names, "the columns ")
     variables = {mask: layout.variables_of_units(mask) for mask in layout.unit_masks}
     fit = _copula if estimator == "gaussian-copula" else _shrunk if estimator == "gaussian-shrinkage" else _plain
-    values, interval = fit(data, layout, variables)
+    values, interval = fit(data, layout, variables, track)
     if estimator == "gaussian-shrinkage":
         warnings += _shrinkage_warning(rows, interval, layout.unit_names)
     else:
@@ -262,18 +262,18 @@ def _check_regular(corr: np.ndarray, names: Sequence[str], what: str) -> None:
 _Fit = tuple[dict[int, float], InfluenceInterval]
 
 
-def _plain(data: np.ndarray, layout: Layout, variables: Mapping[int, list[int]]) -> _Fit:
+def _plain(data: np.ndarray, layout: Layout, variables: Mapping[int, list[int]], track: Track) -> _Fit:
     """The sample covariance; its log-determinants are corrected by their exact expectation under normality."""
     n = len(data)
     centred = data - data.mean(axis=0)
     cov = centred.T @ centred / (n - 1)
-    values = _gaussian_values(cov, layout)
+    values = _gaussian_values(cov, layout, track)
     for mask, block in variables.items():
         values[mask] -= _logdet_bias(n, len(block))
     return values, InfluenceInterval(centred, cov, variables, values, "Gaussian law")
 
 
-def _shrunk(data: np.ndarray, layout: Layout, variables: Mapping[int, list[int]]) -> _Fit:
+def _shrunk(data: np.ndarray, layout: Layout, variables: Mapping[int, list[int]], track: Track) -> _Fit:
     """The Ledoit-Wolf covariance of the standardised columns, so that it does not depend on their scales."""
     from sklearn.covariance import LedoitWolf
 
@@ -281,7 +281,7 @@ def _shrunk(data: np.ndarray, layout: Layout, variables: Mapping[int, list[int]]
     scale = centred.std(axis=0)
     rows = centred / scale
     fitted = LedoitWolf(assume_centered=True).fit(rows)
-    values = _gaussian_values(fitted.covariance_, layout)
+    values = _gaussian_values(fitted.covariance_, layout, track)
     for mask, block in variables.items():
         values[mask] += float(np.log(scale[block]).sum())
     interval = InfluenceInterval(
@@ -290,7 +290,7 @@ def _shrunk(data: np.ndarray, layout: Layout, variables: Mapping[int, list[int]]
     return values, interval
 
 
-def _copula(data: np.ndarray, layout: Layout, variables: Mapping[int, list[int]]) -> _Fit:
+def _copula(data: np.ndarray, layout: Layout, variables: Mapping[int, list[int]], track: Track) -> _Fit:
     """Correlation of normal scores, with the margins' entropies by spacings (SciPy)."""
     from scipy.stats import differential_entropy, rankdata
 
@@ -298,7 +298,7 @@ def _copula(data: np.ndarray, layout: Layout, variables: Mapping[int, list[int]]
     rows = ndtri((rankdata(data, axis=0) - 0.5) / n)
     rows /= rows.std(axis=0)
     cov = rows.T @ rows / n
-    values = _gaussian_values(cov, layout)
+    values = _gaussian_values(cov, layout, track)
     margins = differential_entropy(data, axis=0)
     normal = 0.5 * math.log(2 * math.pi * math.e)
     single = _logdet_bias(n, 1)
@@ -308,9 +308,9 @@ def _copula(data: np.ndarray, layout: Layout, variables: Mapping[int, list[int]]
     return values, InfluenceInterval(rows, cov, variables, values, "Gaussian copula", marginal=marginal)
 
 
-def _gaussian_values(cov: np.ndarray, layout: Layout) -> dict[int, float]:
+def _gaussian_values(cov: np.ndarray, layout: Layout, track: Track) -> dict[int, float]:
     law = Gaussian(cov, layout.sizes, units="scalar")
-    vector = law.unit_entropies()
+    vector = law.unit_entropies(track)
     return {mask: vector[mask] for mask in layout.unit_masks}
 
 

@@ -5,10 +5,14 @@ Everything is over bitmasks of decoder units; a :class:`Ground` says which units
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import wraps
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 from bounds.errors import InputError, ObjectiveError
 from bounds.functional import Functional
@@ -45,7 +49,7 @@ class Ground:
 
 
 class Terms:
-    """Collects ``coefficient * H(units)`` over one scheme, exactly."""
+    """Collects ``coefficient * H(units)`` over one scheme, exactly: whole numbers over one denominator."""
 
     def __init__(self, ground: HasUnits, scheme: SubsetScheme) -> None:
         count = len(ground.modality_units)
@@ -55,7 +59,8 @@ class Terms:
             )
         self.ground = ground
         self.top = union(ground.modality_units, (1 << count) - 1)
-        self.coefficients: dict[int, Fraction] = {}
+        self.denominator = math.lcm(*{weight.denominator for weight in scheme.weights.values()})
+        self.numerators: defaultdict[int, int] = defaultdict(int)
 
     def seen(self, subset: int) -> int:
         """The units of a subset of modalities, as a bitmask."""
@@ -67,21 +72,53 @@ class Terms:
 
     def add(self, units: int, coefficient: Fraction) -> None:
         """``coefficient * H(units)``."""
-        self.coefficients[units] = self.coefficients.get(units, Fraction(0)) + coefficient
+        numerator = self._numerator(coefficient)
+        self.numerators[units] += numerator
+
+    def _numerator(self, coefficient: Fraction) -> int:
+        """That of the coefficient over the common denominator, which grows if it must."""
+        if self.denominator % coefficient.denominator:
+            larger = math.lcm(self.denominator, coefficient.denominator)
+            for units in self.numerators:
+                self.numerators[units] *= larger // self.denominator
+            self.denominator = larger
+        return coefficient.numerator * (self.denominator // coefficient.denominator)
 
     def add_unseen(self, subset: int, weight: Fraction) -> None:
         """``weight * sum_{m not in A} H(X_m | X_A)``."""
         known = self.seen(subset)
         unseen = self.unseen(subset)
+        numerator = self._numerator(weight)
         for unit in unseen:
-            self.add(known | 1 << unit, weight)
+            self.numerators[known | 1 << unit] += numerator
         self.add(known, -len(unseen) * weight)
 
     def functional(self) -> Functional:
         """What has been collected."""
-        return Functional(self.ground.names, self.coefficients)
+        # many subsets share a coefficient, and a fraction takes longer to make than to look up
+        exact = {number: Fraction(number, self.denominator) for number in set(self.numerators.values())}
+        return Functional(self.ground.names, {units: exact[number] for units, number in self.numerators.items()})
 
 
+_Formula = Callable[[HasUnits, SubsetScheme], Functional]
+
+
+def _remembered(formula: _Formula) -> _Formula:
+    """The formula, which keeps its last result for each ground: several bounds need it, and it may have 2^M terms."""
+    last: WeakKeyDictionary[HasUnits, tuple[SubsetScheme, Functional]] = WeakKeyDictionary()
+
+    @wraps(formula)
+    def remembering(ground: HasUnits, scheme: SubsetScheme) -> Functional:
+        known = last.get(ground)
+        # the same object: comparing 2^M weights takes as long as the formula
+        if known is None or known[0] is not scheme:
+            known = last[ground] = scheme, formula(ground, scheme)
+        return known[1]
+
+    return remembering
+
+
+@_remembered
 def discrepancy(ground: HasUnits, scheme: SubsetScheme) -> Functional:
     """``Delta = sum_A w_A H(X_rest | X_A)``.
 
@@ -96,6 +133,7 @@ def discrepancy(ground: HasUnits, scheme: SubsetScheme) -> Functional:
     return terms.functional()
 
 
+@_remembered
 def unseen_entropies(ground: HasUnits, scheme: SubsetScheme) -> Functional:
     """``sum_A w_A sum_{m not in A} H(X_m | X_A)`` over units (T1)."""
     terms = Terms(ground, scheme)

@@ -41,10 +41,17 @@ class Functional:
             if not 0 <= mask < 1 << len(checked):
                 raise InputError(f"subset mask {mask} is out of range for {len(checked)} variables")
             if mask and coefficient:
-                # NumPy's integers would overflow inside a Fraction
-                kept[mask] = Fraction(int(coefficient.numerator), int(coefficient.denominator))
+                kept[mask] = _exact(coefficient)
         object.__setattr__(self, "names", checked)
         object.__setattr__(self, "coefficients", MappingProxyType(kept))
+
+    def _with(self, coefficients: Mapping[int, Fraction]) -> Functional:
+        """Other coefficients over the same names, which need no second check."""
+        kept = {mask: coefficients[mask] for mask in sorted(coefficients) if coefficients[mask]}
+        found = object.__new__(Functional)
+        object.__setattr__(found, "names", self.names)
+        object.__setattr__(found, "coefficients", MappingProxyType(kept))
+        return found
 
     @classmethod
     def parse(cls, text: str, names: Sequence[str] | None = None) -> Functional:
@@ -67,8 +74,9 @@ class Functional:
             raise InputError(f"functionals of different variables: {self.names} and {other.names}")
         merged = dict(self.coefficients)
         for mask, coefficient in other.coefficients.items():
-            merged[mask] = merged.get(mask, Fraction(0)) + sign * coefficient
-        return Functional(self.names, merged)
+            signed = coefficient if sign > 0 else -coefficient
+            merged[mask] = merged[mask] + signed if mask in merged else signed
+        return self._with(merged)
 
     def __add__(self, other: Functional) -> Functional:
         return self._combined(other, 1)
@@ -79,8 +87,8 @@ class Functional:
     def __mul__(self, factor: Rational | int) -> Functional:
         if not isinstance(factor, Rational):
             return NotImplemented
-        scaled = {mask: coefficient * Fraction(factor) for mask, coefficient in self.coefficients.items()}
-        return Functional(self.names, scaled)
+        exact = _exact(factor)
+        return self._with({mask: coefficient * exact for mask, coefficient in self.coefficients.items()})
 
     __rmul__ = __mul__
 
@@ -90,7 +98,7 @@ class Functional:
         return self * (1 / Fraction(divisor))
 
     def __neg__(self) -> Functional:
-        return self * -1
+        return self._with({mask: -coefficient for mask, coefficient in self.coefficients.items()})
 
     @cached_property
     def masks(self) -> tuple[int, ...]:
@@ -129,23 +137,36 @@ class Functional:
         )
 
 
+def _exact(number: Rational | int) -> Fraction:
+    """A fraction of Python's integers: NumPy's would overflow inside it."""
+    if type(number) is Fraction and type(number.numerator) is int and type(number.denominator) is int:
+        return number
+    return Fraction(int(number.numerator), int(number.denominator))
+
+
 def H(names: Sequence[str], a: int, given: int = 0) -> Functional:
     """``H(A|B) = H(A,B) - H(B)`` of bitmasks."""
-    return Functional(names, {a | given: 1}) - Functional(names, {given: 1})
+    return _sum(names, [(a | given, 1), (given, -1)])
 
 
 def I(names: Sequence[str], a: int, b: int, given: int = 0) -> Functional:
     """``I(A;B|C) = H(A|C) + H(B|C) - H(A,B|C)`` of bitmasks."""
-    return H(names, a, given) + H(names, b, given) - H(names, a | b, given)
+    return _sum(names, [(a | given, 1), (b | given, 1), (a | b | given, -1), (given, -1)])
 
 
 def TC(names: Sequence[str], blocks: Iterable[int], given: int = 0) -> Functional:
     """Total correlation ``sum_i H(B_i|C) - H(B_1,...,B_k|C)`` of disjoint blocks (bitmasks)."""
     blocks = list(blocks)
-    total = -H(names, union(blocks, (1 << len(blocks)) - 1), given)
-    for block in blocks:
-        total += H(names, block, given)
-    return total
+    together = union(blocks, (1 << len(blocks)) - 1)
+    return _sum(names, [*((block | given, 1) for block in blocks), (together | given, -1), (given, 1 - len(blocks))])
+
+
+def _sum(names: Sequence[str], terms: Iterable[tuple[int, int]]) -> Functional:
+    """The functional with these coefficients, those of one subset added up."""
+    total: dict[int, int] = {}
+    for mask, coefficient in terms:
+        total[mask] = total.get(mask, 0) + coefficient
+    return Functional(names, total)
 
 
 class Token(NamedTuple):
@@ -157,7 +178,7 @@ class Token(NamedTuple):
 
 
 _TOKENS = re.compile(
-    r"\s*(?:(?P<number>\d+(?:\.\d+)?)|(?P<name>[A-Za-z_][\w.\[\]]*)|(?P<relation><=|>=|==?|≤|≥)|(?P<mark>[-+*/(),;|])"
+    r"\s*(?:(?P<number>\d+(?:\.\d+)?)|(?P<name>[A-Za-z_][\w.\[\]]*)|(?P<relation><=|>=|==?|≤|≥)|(?P<mark>->|[-→+*/(),;|])"
     r"|(?P<bad>\S))"
 )
 

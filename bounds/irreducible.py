@@ -143,7 +143,8 @@ class IrreducibleError:
         rows = "known law" if self.n is None else _counted(self.n, "row", "rows")
         modalities = _counted(len(self.names), "modality", "modalities")
         finer = f", {len(self.unit_names)} decoder units" if len(self.unit_names) > len(self.names) else ""
-        return f"{rows}, {modalities} ({', '.join(self.names)}){finer}, {self.kind}"
+        kind = "discrete" if self.kind == "discrete" else "continuous"
+        return f"{rows}, {modalities} ({', '.join(self.names)}){finer}, {kind}"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; keys are the names of the functions of ``bounds``."""
@@ -262,8 +263,8 @@ def _singularities(h: EntropyVector) -> list[str]:
     are = "is constant or its parts are" if len(names) == 1 else "are"
     return [
         f"h(X) = -inf: {' and '.join(names)} {are} linearly dependent, so X has no density. T2 and the other bounds "
-        "need a finite h(X): no ceiling here means anything, and a loss of 0 does not mean that there is none. Leave "
-        "out what is a function of the rest, or add the noise of its measurement"
+        "need a finite h(X), so there is no ceiling and no irreducible loss here. Leave out what is a function of the "
+        "rest, or add the noise of its measurement"
     ]
 
 

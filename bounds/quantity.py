@@ -46,7 +46,8 @@ class Quantity:
         if self.value is None:
             return f"{self.name}: no value ({'; '.join(self.notes)})"
         if self.guarantee == "exact":
-            return f"{self.name} = {self.value:.6f} nats (exact)"
+            how = self.method if self.method.startswith("exact") else f"exact: {self.method}"
+            return f"{self.name} = {self.value:.6f} nats ({how})"
         level = f" at {self.confidence:.0%}" if self.confidence is not None else ""
         span = "" if self.low is None or self.high is None else f" [{self.low:.4f}, {self.high:.4f}]{level}"
         return f"{self.name} = {self.value:.4f}{span} nats ({self.guarantee}: {self.method})"

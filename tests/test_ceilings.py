@@ -407,14 +407,35 @@ def test_a_mixed_law_counts_as_continuous():
 COPY = Gaussian([[1.0, 0.0, 0.0], [0.0, 1.0, 1.0], [0.0, 1.0, 1.0]])
 
 
-def test_a_copy_makes_the_entropy_minus_infinity_and_bounds_vacuous():
-    """X_2 = X_3: -H(X) is +inf, which bounds every ELBO, and no number is NaN."""
+@pytest.mark.parametrize("objective", ["own-density", "mixture-density", "iwae", "iwae-mixture", "private-own"])
+@pytest.mark.parametrize("scheme", [mmvae(3), mopoe(3), full(3)], ids=lambda scheme: scheme.label)
+def test_a_singular_law_has_no_ceiling(objective, scheme):
+    """X_2 = X_3: -H(X) is +inf, and T2 needs a finite h(X)."""
     h = COPY.entropy_vector()
     assert entropy(h).value == -math.inf
-    assert generative_discrepancy(h, full(3)).value == 0
-    for objective in ("own-density", "mixture-density", "iwae", "iwae-mixture"):
-        assert elbo_ceiling(h, mmvae(3), objective).value == math.inf
-    assert json.loads(json.dumps(elbo_ceiling(h, mmvae(3)).to_dict(), allow_nan=False))["value"] == "inf"
+    for found in (elbo_ceiling(h, scheme, objective), total_correlation_term(h, scheme), quoted_bound(h, scheme)):
+        assert (found.value, found.low, found.high, found.guarantee) == (None, None, None, "none")
+        assert found.notes == ("h(X) is -inf (a singular law), and T2 and the other ceilings need a finite one",)
+        assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["value"] is None
+        with pytest.raises(ValueError, match="has no value"):
+            float(found)
+
+
+def test_a_sum_of_ceilings_needs_only_its_own_subsets_to_have_a_density():
+    h = COPY.entropy_vector()
+    pairs = SubsetScheme({(0, 1): 1, (0, 2): 1}, 3, objective="sub-sampled")
+    assert equal(elbo_ceiling(h, pairs, "sub-sampled"), -2 * math.log(2 * math.pi * math.e))
+    assert elbo_ceiling(h, mvae_subsampled(3), "sub-sampled").value is None
+
+
+def test_a_law_near_a_singular_one_keeps_its_ceiling():
+    near = Gaussian(COPY.cov + 1e-6 * np.eye(3)).entropy_vector()
+    found = elbo_ceiling(near, mmvae(3))
+    assert found.guarantee == "exact"
+    # -H(X) less a third of the correlation of X_2 and X_3, whose covariance given X_1 has determinant 2e-6 + 1e-12
+    assert found.value == pytest.approx(
+        -entropy(near).value - (2 * math.log1p(1e-6) - math.log(2e-6 + 1e-12)) / 6, rel=1e-9
+    )  # rounding of 1e-6 beside 1
 
 
 @pytest.mark.parametrize(
@@ -426,8 +447,8 @@ def test_a_copy_makes_the_entropy_minus_infinity_and_bounds_vacuous():
         (distortion_floor, mopoe(3), -math.inf),
         (total_correlation_term, mmvae(3), None),
         (total_correlation_term, mopoe(3), None),
-        (total_correlation_term, SubsetScheme({(0, 1): 1}, 3), 0.0),
-        (quoted_bound, mmvae(3), math.inf),
+        (total_correlation_term, SubsetScheme({(0, 1): 1}, 3), None),
+        (quoted_bound, mmvae(3), None),
         (quoted_bound, mopoe(3), None),
     ],
 )
@@ -436,7 +457,7 @@ def test_infinities_of_both_signs_are_refused(bound, scheme, value):
     assert found.value == value
     if value is None:
         assert found.guarantee == "none"
-        assert "both signs" in found.notes[0]
+        assert ("both signs" if bound is generative_discrepancy else "need a finite one") in found.notes[0]
         with pytest.raises(ValueError, match="has no value"):
             float(found)
 
@@ -639,6 +660,13 @@ def test_what_is_zero_for_every_law_says_so_and_not_how_entropies_were_got():
     # one unseen unit has no total correlation, but it has an entropy
     assert total_correlation_term(h, mmvae(2)).method == "exact: zero for every law, whatever the data"
     assert generative_discrepancy(h, mmvae(2)).method == "plug-in, N=9; half a nat"
+    # wherever it is asked, a constant beside it and entropies without an interval included
+    nothing = Functional(["X", "Y"], {})
+    assert h.evaluate(nothing).method == "exact: zero for every law, whatever the data"
+    assert h.evaluate(nothing, LN2).method == "exact: the same for every law, whatever the data"
+    bare = EntropyVector(["X", "Y"], [0.0, 1.0, 2.0, 2.5], method="plug-in, N=9")
+    assert bare.evaluate(nothing).method == "exact: zero for every law, whatever the data"
+    assert bare.evaluate(Functional(["X", "Y"], {1: 1})).method == "plug-in, N=9"
 
 
 def test_a_functional_of_other_variables_is_refused():
@@ -653,6 +681,8 @@ def test_quantities_print_and_serialise():
     exact = Quantity("Delta", 0.5)
     assert (exact.low, exact.high, float(exact)) == (0.5, 0.5, 0.5)
     assert str(exact) == "Delta = 0.500000 nats (exact)"
+    assert str(Quantity("Delta", 0.5, method="a table")) == "Delta = 0.500000 nats (exact: a table)"
+    assert str(Quantity("loss", 0.0, method="exact: zero")) == "loss = 0.000000 nats (exact: zero)"
     assert exact.to_dict()["guarantee"] == "exact"
     estimate = Quantity("Delta", 0.5, 0.25, 0.75, 0.95, "plug-in", "asymptotic", "T1", ("a note",))
     assert str(estimate) == "Delta = 0.5000 [0.2500, 0.7500] at 95% nats (asymptotic: plug-in)"

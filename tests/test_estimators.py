@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from progress_common import recorded
 from scipy.special import ndtri
 from scipy.stats import binom, rankdata
 
@@ -41,7 +42,7 @@ def test_auto_explains_its_choice():
     tied = Samples.from_arrays({"a": continuous(200).round(0)}, {"a": "continuous"})
     for samples, name, word in (
         (discrete, "chao-wang-jost", "not seen"),
-        (smooth, "gaussian-copula", "no assumption on the margins"),
+        (smooth, "gaussian-copula", "assumes a Gaussian copula, nothing about the margins"),
         (few, "gaussian-shrinkage", "fewer than 5 rows a column"),
         (tied, "gaussian-shrinkage", "ties"),
     ):
@@ -139,6 +140,21 @@ def test_refuses_what_the_rows_cannot_support_and_keeps_what_they_can():
     assert "4000 rows are too few" in refused.notes[0]
     # T2's ceiling for single encoded modalities needs pairs only.
     assert elbo_ceiling(h, mmvae(3)).value == pytest.approx(-3 * math.log(20), abs=0.2)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_every_estimator_tells_how_far_it_has_come(estimator):
+    """One step for each subset of the modalities; the discrete ones count each subset of columns but the empty one."""
+    rng = np.random.default_rng(0)
+    discrete = Samples.from_arrays({name: rng.integers(0, 3, 500) for name in "abc"})
+    smooth = Samples.from_arrays({"a": continuous(200), "b": continuous(200, 1), "c": continuous(200, 2)})
+    log = []
+    if estimator in ("plug-in", "chao-wang-jost", "nsb"):
+        estimate(discrete, estimator, recorded(log))
+        assert log == [("counting", 7, 7)]
+    else:
+        estimate(smooth, "gaussian-copula" if estimator == "auto" else estimator, recorded(log))
+        assert log == [("entropies", 8, 8)]
 
 
 # --- columns that are linear functions of others ------------------------------------------------------------------

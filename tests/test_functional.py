@@ -1,5 +1,7 @@
 """Functionals: read and printed without loss, computed exactly, refused with a pointer to the right token."""
 
+import gc
+import weakref
 from fractions import Fraction
 from itertools import combinations
 
@@ -8,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bounds import TC, Functional, H, I, InputError, ParseError
+from bounds import TC, Discrete, Functional, H, I, InputError, ParseError, SubsetScheme, formulas, mmvae, mopoe
+from bounds.formulas import Ground
 from bounds.subsets import format_subset
 
 XYZ = ("X", "Y", "Z")
@@ -258,8 +261,10 @@ def test_what_cannot_be_combined():
 
 
 def test_numpy_integers_do_not_overflow():
-    f = Functional(XYZ, {1: np.int64(2**62)})
-    assert (f * 4).coefficients[1] == 2**64
+    for wide in (np.int64(2**62), Fraction(np.int64(2**62), 3) * 3, Fraction(2**62, np.int64(1))):
+        f = Functional(XYZ, {1: wide})
+        assert (f * 4).coefficients[1] == 2**64
+        assert (Functional(XYZ, {1: 4}) * wide).coefficients[1] == 2**64
 
 
 @pytest.mark.parametrize(
@@ -276,3 +281,102 @@ def test_numpy_integers_do_not_overflow():
 def test_names_are_checked(names, problem):
     with pytest.raises(InputError, match=problem):
         Functional(names, {1: 1})
+
+
+# --- formulas: whole numbers over a common denominator, against fractions added one by one ------------------------
+
+
+def by_hand(kind, modality_units, scheme):
+    """The coefficients of a formula, straight from its definition."""
+    total = {}
+
+    def add(units, coefficient):
+        total[units] = total.get(units, Fraction(0)) + coefficient
+
+    top = sum(modality_units)
+    for subset, weight in scheme:
+        known = sum(units for m, units in enumerate(modality_units) if subset >> m & 1)
+        if kind in ("discrepancy", "total_correlation"):
+            sign = 1 if kind == "discrepancy" else -1
+            add(top, sign * weight)
+            add(known, -sign * weight)
+        if kind in ("unseen_entropies", "total_correlation"):
+            for unit in range(top.bit_length()):
+                if not known >> unit & 1:
+                    add(known | 1 << unit, weight)
+                    add(known, -weight)
+        if kind == "seen_entropies":
+            add(known, weight)
+    return {units: c for units, c in total.items() if units and c}
+
+
+@st.composite
+def schemes_over_units(draw):
+    """Up to four modalities of one or two units, and any weights."""
+    sizes = draw(st.lists(st.integers(1, 2), min_size=1, max_size=4))
+    starts = [sum(sizes[:m]) for m in range(len(sizes))]
+    units = tuple(((1 << size) - 1) << start for size, start in zip(sizes, starts, strict=True))
+    positive = st.builds(Fraction, st.integers(1, 10**6), st.integers(1, 10**6))
+    weights = draw(st.dictionaries(st.integers(1, 2 ** len(sizes) - 1), positive, min_size=1))
+    total = sum(weights.values())
+    scheme = SubsetScheme({mask: weight / total for mask, weight in weights.items()}, len(sizes))
+    return Ground.of([f"u{i}" for i in range(sum(sizes))], units), scheme
+
+
+KINDS = ["discrepancy", "unseen_entropies", "total_correlation", "seen_entropies"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(schemes_over_units())
+def test_formulas_are_exactly_their_definitions(kind, drawn):
+    ground, scheme = drawn
+    found = getattr(formulas, kind)(ground, scheme)
+    assert dict(found.coefficients) == by_hand(kind, ground.modality_units, scheme)
+    assert all(type(c) is Fraction for c in found.coefficients.values())
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), fractions), max_size=12))
+def test_a_coefficient_of_another_denominator_changes_no_other(added):
+    terms = formulas.Terms(Ground.of(["X", "Y"]), mmvae(2))
+    expected = {}
+    for units, coefficient in added:
+        terms.add(units, coefficient)
+        expected[units] = expected.get(units, Fraction(0)) + coefficient
+    assert terms.functional() == Functional(["X", "Y"], expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_formula_is_remembered_for_its_scheme_and_its_entropies_alone(kind):
+    """Alternating asks must not get the answer to the question before."""
+    formula = getattr(formulas, kind)
+    grounds = [
+        Ground.of(["X", "Y", "Z"]),
+        Ground.of(["X", "Y", "Z"], [1, 4, 2]),
+        Ground.of(["a", "b", "c"]),
+        Discrete(np.full((2, 2, 2), 1 / 8)).entropy_vector(),
+    ]
+    schemes = [mmvae(3), mopoe(3), SubsetScheme({(0,): 1}, 3)]
+    for _ in range(2):
+        for ground in grounds:
+            for scheme in schemes:
+                found = formula(ground, scheme)
+                assert found.names == ground.names
+                assert dict(found.coefficients) == by_hand(kind, ground.modality_units, scheme)
+
+
+@pytest.mark.parametrize("kind", ["discrepancy", "unseen_entropies"])
+def test_several_bounds_of_one_scheme_share_the_work(kind):
+    h, scheme = Discrete(np.full((2, 2, 2), 1 / 8)).entropy_vector(), mopoe(3)
+    formula = getattr(formulas, kind)
+    assert formula(h, scheme) is formula(h, scheme)
+    assert formula(h, scheme) is not formula(h, mopoe(3))
+
+
+def test_what_is_remembered_goes_with_the_entropies():
+    h = Discrete(np.full((2, 2, 2), 1 / 8)).entropy_vector()
+    kept = weakref.ref(formulas.discrepancy(h, mopoe(3)))
+    gc.collect()
+    assert kept() is not None
+    del h
+    gc.collect()
+    assert kept() is None

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import re
 from html.parser import HTMLParser
 
 import numpy as np
@@ -10,7 +11,17 @@ import pytest
 from rich.console import Console
 
 import bounds
-from bounds import Discrete, Gaussian, InputError, SubsetScheme, irreducible_error, mmvae, mopoe, mvae_subsampled
+from bounds import (
+    CommonCause,
+    Discrete,
+    Gaussian,
+    InputError,
+    SubsetScheme,
+    irreducible_error,
+    mmvae,
+    mopoe,
+    mvae_subsampled,
+)
 from bounds.report import GLOSSARY, all_warnings, headline, table_rows, to_html, to_json, to_terminal
 
 XOR = Discrete(np.array([[[0.25, 0], [0, 0.25]], [[0, 0.25], [0.25, 0]]]), ["left", "right", "parity"])
@@ -79,12 +90,51 @@ def test_json_has_the_documented_keys_and_no_nan():
     assert len(document["growth"]) == 2
 
 
-def test_a_singular_law_is_reported_without_nan():
-    result = irreducible_error(Gaussian([[1.0, 1.0], [1.0, 1.0]]), ["mmvae"])
+@pytest.mark.parametrize(
+    "law",
+    [
+        Gaussian([[1.0, 1.0], [1.0, 1.0]]),  # the sum for the loss would be 0, and the ceiling inf
+        Gaussian(np.ones((3, 3)) + np.diag([0.0, 1, 0]), [2, 1], units="scalar"),
+        CommonCause([0.5, 0.5], [None, Gaussian([[0.0]])]),
+    ],
+)
+def test_a_singular_law_has_no_ceiling_and_no_loss(law):
+    result = irreducible_error(law, ["mvae", "mmvae", "mopoe", "mvae-subsampled"])
     document = json.loads(to_json(result))
     assert document["entropy"]["value"] == "-inf"
-    assert result["mmvae"].modalities.total_correlation_term.value == 0
+    for scheme in document["schemes"].values():
+        for level in filter(None, [scheme, scheme["units"]]):
+            for key in ("total_correlation_term", "elbo_ceiling", "published_ceiling", "quoted_bound"):
+                if level.get(key):
+                    found = level[key]
+                    assert (found["value"], found["low"], found["high"], found["guarantee"]) == (
+                        None,
+                        None,
+                        None,
+                        "none",
+                    )
+                    assert found["notes"] == [
+                        "h(X) is -inf (a singular law), and T2 and the other ceilings need a finite one"
+                    ]
+    text = str(result)
+    assert "irreducible ELBO loss: no value (h(X) is -inf" in text
+    assert "ELBO ceiling (own-density): no value (h(X) is -inf" in text
+    assert not re.search(r"(loss|ceiling \S+) = ", text)
+    assert not re.search(r"(?<!-)\binf\b", text)
     assert to_html(result)
+
+
+def test_growth_has_losses_as_long_as_the_modalities_have_a_density():
+    copied_last = Gaussian([[1.0, 0.5, 0.5], [0.5, 1.0, 1.0], [0.5, 1.0, 1.0]])
+    losses = [step.total_correlation_term.value for step in irreducible_error(copied_last, "mmvae").growth]
+    assert losses == [0, pytest.approx(0, abs=1e-12), None]  # rounding
+
+
+def test_the_kind_of_data_is_said_in_words_and_keeps_its_key():
+    result = irreducible_error(Gaussian(np.eye(2)), "mmvae")
+    assert result.describe() == "known law, 2 modalities (X1, X2), continuous"
+    assert result.to_dict()["kind"] == "differential"
+    assert irreducible_error(XOR, "mmvae").describe().endswith(", discrete")
 
 
 def test_refused_numbers_are_null_with_the_reason_everywhere():

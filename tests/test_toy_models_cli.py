@@ -2,8 +2,11 @@
 
 import json
 import math
+import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -144,6 +147,34 @@ def test_python_dash_m():
     assert done.returncode == 0, done.stderr
     assert strict_json(done.stdout)["terms"]["elbo"] == -2 * math.log(2)
     assert run("-m", "toy_models", "evaluate", "nobody").returncode == 2
+
+
+def in_shell(words, redirected):
+    """The command from a shell, which redirects. The outputs of users' Pythons are buffered, and fail late."""
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    command = ["sh", "-c", f'exec "$@" {redirected}', "sh", sys.executable, "-m", "toy_models", *words.split()]
+    return subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+
+
+COMMANDS = ["list", "evaluate twin-bit", "evaluate twin-bit --json", "--help"]
+
+
+@pytest.mark.parametrize(
+    ("words", "redirected"), [*((words, ">/dev/full") for words in COMMANDS), ("list", ">&-"), ("list", "1</dev/null")]
+)
+def test_standard_output_that_takes_nothing_is_an_error_of_one_line(words, redirected):
+    if "full" in redirected and not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    done = in_shell(words, redirected)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"toy-models: error: cannot write to standard output: .+\n", done.stderr)
+
+
+def test_without_standard_error_only_messages_are_lost():
+    assert strict_json(in_shell("evaluate twin-bit --json", "2>&-").stdout)["name"] == "twin-bit"
+    for words in ("evaluate nobody", "--magic"):
+        done = in_shell(words, "2>&-")
+        assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
 
 
 def test_a_reader_that_goes_away_is_no_error():

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from bounds.errors import InputError
+from bounds.output import print_rich, run, say, standard_output
 from bounds.reference import reference_models
 from toy_models.claims import Evaluation, evaluate
 
@@ -20,25 +19,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the program.
 
     Returns:
-        0 fine, 1 a proved bound is violated, 2 bad usage or input (one line on standard error).
+        0 fine, 1 a proved bound is violated, 2 bad usage or input, or nowhere to write (one line on standard error).
     """
+
+    def work() -> int:
+        with standard_output():  # of --help too
+            arguments = _parser().parse_args(argv)
+            return _list() if arguments.command == "list" else _evaluate(arguments.name, arguments.json)
+
+    return run("toy-models", work)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="toy-models", description="Toy multimodal VAEs, held against the bounds.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     commands.add_parser("list", help="the reference models, each with its lesson")
     command = commands.add_parser("evaluate", help="a reference model's exact terms beside the ceilings that apply")
     command.add_argument("name", metavar="NAME", help="a model that `toy-models list` shows")
     command.add_argument("--json", action="store_true", help="JSON on standard output, and nothing else there")
-    arguments = parser.parse_args(argv)
-    try:
-        code = _list() if arguments.command == "list" else _evaluate(arguments.name, arguments.json)
-        sys.stdout.flush()
-        return code
-    except BrokenPipeError:  # the reader has gone, as in `toy-models list | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FINE
-    except InputError as error:
-        print(f"toy-models: error: {error}", file=sys.stderr)
-        return BAD_INPUT
+    return parser
 
 
 class _Parser(argparse.ArgumentParser):
@@ -54,7 +53,7 @@ def _list() -> int:
     table = Table("name", "lesson", "source", box=None, pad_edge=False)
     for reference in reference_models().values():
         table.add_row(reference.name, reference.story, reference.source)
-    _show(table)
+    print_rich(table)
     return FINE
 
 
@@ -69,7 +68,7 @@ def _evaluate(name: str, as_json: bool) -> int:
         _print(evaluation)
     for claim in evaluation.violated:
         sides = f"{claim.inequality.left:.12g} < {claim.inequality.right:.12g}"
-        print(f"toy-models: violated although proved: {claim.statement} ({claim.source}): {sides}", file=sys.stderr)
+        say(f"toy-models: violated although proved: {claim.statement} ({claim.source}): {sides}")
     return VIOLATED if evaluation.violated else FINE
 
 
@@ -93,18 +92,7 @@ def _print(evaluation: Evaluation) -> None:
         status = f"{'proved' if claim.proved else 'not a theorem'} ({claim.source})"
         claims.add_row(claim.statement, left, right, "yes" if claim.inequality.holds else "NO", status)
     reference = evaluation.reference
-    _show(f"{reference.name} ({reference.source}): {reference.story}", numbers, claims)
-
-
-def _show(*parts: object) -> None:
-    """Prints with the terminal's width and colours, but through ``print``: rich exits with 1 when a pipe closes."""
-    from rich.console import Console
-
-    console = Console()
-    with console.capture() as captured:
-        for part in parts:
-            console.print(part)
-    print(captured.get(), end="")
+    print_rich(f"{reference.name} ({reference.source}): {reference.story}", numbers, claims)
 
 
 _LABELS = {
