@@ -1,5 +1,6 @@
 """Analytic bounds for multimodal VAEs: what encoding subsets of the modalities must cost on given data."""
 
+from bounds.audit import Audit, DensityModel, audit
 from bounds.ceilings import (
     distortion_floor,
     elbo_ceiling,
@@ -13,6 +14,7 @@ from bounds.constant_latent import Collapse, collapse
 from bounds.dependence_trees import chow_liu_floor
 from bounds.entropies import EntropyVector
 from bounds.errors import InputError, ObjectiveError, ParseError
+from bounds.evaluation import AuditableModel, Evaluation, evaluate
 from bounds.functional import TC, Functional, H, I
 from bounds.irreducible import IrreducibleError, irreducible_error
 from bounds.joints import Discrete, Gaussian
@@ -31,10 +33,14 @@ __all__ = [
     "FAMILIES",
     "OBJECTIVES",
     "TC",
+    "Audit",
+    "AuditableModel",
     "Collapse",
     "CommonCause",
+    "DensityModel",
     "Discrete",
     "EntropyVector",
+    "Evaluation",
     "Functional",
     "Gaussian",
     "H",
@@ -52,11 +58,13 @@ __all__ = [
     "Quantity",
     "Samples",
     "SubsetScheme",
+    "audit",
     "chow_liu_floor",
     "collapse",
     "distortion_floor",
     "elbo_ceiling",
     "entropy",
+    "evaluate",
     "full",
     "generative_discrepancy",
     "irreducible_error",

@@ -29,7 +29,7 @@ from bounds.samples import Samples, flatten
 MAX_ARRAY_HEADER = 1 << 16
 
 #: What zipfile and the decompressors raise for a damaged archive.
-_ZIP_ERRORS = (
+ZIP_ERRORS = (
     zipfile.BadZipFile,
     zipfile.LargeZipFile,
     zlib.error,
@@ -57,11 +57,11 @@ class _Member:
 
 def read_npz(path: str, modalities: Sequence[str], types: Mapping[str, str] | None) -> Samples | Discrete | Gaussian:
     """A law from ``pmf`` or ``cov``, otherwise a dataset with one array per modality: :func:`bounds.readers.read`."""
-    with damage("is not a complete .npz archive", *_ZIP_ERRORS):
+    with damage("is not a complete .npz archive", *ZIP_ERRORS):
         archive = zipfile.ZipFile(path)
     with archive:
         infos = archive.infolist()
-        names = [_array_name(info) for info in infos]
+        names = [array_name(info) for info in infos]
         check_unique(names, "array")
         laws = [key for key in ("pmf", "cov") if key in names]
         if laws and (modalities or types):
@@ -69,22 +69,24 @@ def read_npz(path: str, modalities: Sequence[str], types: Mapping[str, str] | No
         if laws:
             return _law(archive, laws[0], names)
         groups = assign(modalities, names, "array")
-        members = {m: [_header(archive, infos[i], names[i]) for i in chosen] for m, chosen in groups.items()}
+        members = {m: [read_header(archive, infos[i], names[i]) for i in chosen] for m, chosen in groups.items()}
         cells = sum(math.prod(member.shape) for chosen in members.values() for member in chosen)
         check_fits("all arrays together", (cells,), "choose fewer with --modalities, or fewer rows", 16)
-        columns = {m: _columns(m, [(one.name, _array(archive, one)) for one in many]) for m, many in members.items()}
+        columns = {
+            m: _columns(m, [(one.name, read_array(archive, one)) for one in many]) for m, many in members.items()
+        }
     return Samples.from_columns(columns, types, os.path.basename(path))
 
 
-def _array_name(info: zipfile.ZipInfo) -> str:
+def array_name(info: zipfile.ZipInfo) -> str:
     if not info.filename.endswith(".npy"):
         raise InputError(f"{info.filename!r} in the archive is no .npy array: write the file with numpy.savez")
     return info.filename.removesuffix(".npy")
 
 
-def _header(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> _Member:
+def read_header(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> _Member:
     """The declared shape and type of an array, checked against the memory and the archive before it is loaded."""
-    with damage(f"array {name!r} is damaged", *_ZIP_ERRORS), archive.open(info) as stream:
+    with damage(f"array {name!r} is damaged", *ZIP_ERRORS), archive.open(info) as stream:
         start = io.BytesIO(stream.read(MAX_ARRAY_HEADER))
     try:
         shape, dtype = _shape_and_type(start)
@@ -114,8 +116,8 @@ def _shape_and_type(start: io.BytesIO) -> tuple[tuple[int, ...], np.dtype]:
     return shape, dtype
 
 
-def _array(archive: zipfile.ZipFile, member: _Member) -> np.ndarray:
-    with damage(f"array {member.name!r} is damaged", *_ZIP_ERRORS), archive.open(member.info) as stream:
+def read_array(archive: zipfile.ZipFile, member: _Member) -> np.ndarray:
+    with damage(f"array {member.name!r} is damaged", *ZIP_ERRORS), archive.open(member.info) as stream:
         array: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
     if array.dtype.kind == "U" and array.size:
         points = np.ascontiguousarray(array, array.dtype.newbyteorder("=")).reshape(-1).view(np.uint32)
@@ -136,7 +138,7 @@ def _law(archive: zipfile.ZipFile, key: str, names: Sequence[str]) -> Discrete |
     if extra:
         raise InputError(f"array {extra[0]!r} beside {key!r}: a law has {', '.join(fields)}")
     infos = dict(zip(names, archive.infolist(), strict=True))
-    arrays = {name: _array(archive, _header(archive, infos[name], name)) for name in names}
+    arrays = {name: read_array(archive, read_header(archive, infos[name], name)) for name in names}
     for name, array in arrays.items():
         expected = {key: "biuf", "names": "U", "sizes": "iu", "units": "iu"}[name]
         scalar = name == "units" and array.ndim == 0 and array.dtype.kind == "U"

@@ -42,13 +42,13 @@ def read(
     if isinstance(modalities, str):
         raise InputError(f"modalities={modalities!r}: give a list of 'name=columns'")
     try:
-        _check_readable(name)
+        check_readable(name)
         return _READERS[suffix](name, tuple(modalities), types)
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
 
 
-def _check_readable(path: str) -> None:
+def check_readable(path: str) -> None:
     try:
         path.encode()
         if os.path.isdir(path):

@@ -584,7 +584,7 @@ def test_too_large_for_memory_is_said_before_loading(
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("loaded")
 
-    monkeypatch.setattr("bounds.npz._array", fail)
+    monkeypatch.setattr("bounds.npz.read_array", fail)
     monkeypatch.setattr("bounds.tables._fetch", fail)
     with pytest.raises(InputError, match=r"needs .* GiB are free: choose fewer"):
         read(path)
