@@ -12,9 +12,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from bounds.audit import FALSE_ALARMS, SIZE, audit
 from bounds.demo import DATASETS
 from bounds.errors import InputError
 from bounds.estimators import ESTIMATORS
+from bounds.evaluation_files import FIELDS, read_evaluation
 from bounds.irreducible import Data, IrreducibleError, irreducible_error
 from bounds.ladder import Ladder, ladders
 from bounds.optimum import SECONDS, optimal_elbo
@@ -97,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--open", action="store_true", help="open the pages in a browser")
     demo.set_defaults(run=_demo)
+    _add_audit(commands)
     _add_theorems(commands)
     return parser
 
@@ -119,6 +122,34 @@ def _add_optimum(commands: Any) -> None:
     )
     optimum.add_argument("--json", action="store_true", help="JSON to standard output and nothing else there, in nats")
     optimum.set_defaults(run=_optimum)
+
+
+def _add_audit(commands: Any) -> None:
+    fields = "\n".join(f"  {name:18}{meaning}" for name, meaning in FIELDS.items())
+    parser = commands.add_parser(
+        "audit",
+        help="hold the terms that a model reports against every bound that applies",
+        description="Are a model's reported terms possible, and if not, what is likely wrong with them? Exit code 1 on "
+        "a violation. FILE is an .npz or .json with the fields below; without DATA it must have a log_density.",
+        epilog=f"fields of FILE:\n{fields}\n\n{_DATA_HELP}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", metavar="FILE", help="the evaluation")
+    _add_data(parser, nargs="?")
+    parser.add_argument("--objective", metavar="NAME", help="what FILE must be of; an error if it is of another one")
+    parser.add_argument("--level", choices=("modalities", "units"), help="over what the decoder factorises")
+    parser.add_argument(
+        "--false-alarms",
+        type=float,
+        default=FALSE_ALARMS,
+        metavar="P",
+        help=f"probability that a right model is called violated (default {FALSE_ALARMS:g})",
+    )
+    parser.add_argument(
+        "--size", type=float, default=SIZE, metavar="NATS", help=f"excess that must be detectable (default {SIZE:g})"
+    )
+    parser.add_argument("--json", action="store_true", help="JSON to standard output and nothing else there, in nats")
+    parser.set_defaults(run=_audit)
 
 
 def _add_theorems(commands: Any) -> None:
@@ -155,8 +186,8 @@ def _add_theorems(commands: Any) -> None:
     prove.set_defaults(run=_prove)
 
 
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", metavar="DATA", help="a .npz, .csv or .parquet file, see below")
+def _add_data(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
+    parser.add_argument("data", nargs=nargs, metavar="DATA", help="a .npz, .csv or .parquet file, see below")
     parser.add_argument(
         "--modalities",
         action="append",
@@ -227,6 +258,27 @@ def _optimum(options: argparse.Namespace) -> int:
         else:
             print("\n".join(str(one) for one in found))
     return 0
+
+
+def _audit(options: argparse.Namespace) -> int:
+    evaluation, density = read_evaluation(options.file)
+    if options.data is not None:
+        reference: Any = read(options.data, options.modalities, _types(options.type))
+    elif density is not None:
+        reference = density
+    else:
+        raise InputError(f"{options.file} has no log_density: give DATA, a law or a dataset, to audit against")
+    found = audit(
+        evaluation,
+        reference,
+        objective=options.objective,
+        level=options.level,
+        false_alarms=options.false_alarms,
+        size=options.size,
+    )
+    with standard_output():
+        print(json.dumps(found.to_dict(), indent=2, allow_nan=False) if options.json else found)
+    return 1 if found.verdict == "violated" else 0
 
 
 class _Certifying:

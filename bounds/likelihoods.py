@@ -42,7 +42,7 @@ def likelihood_ceiling(
         data: a law, or samples.
         scheme: the encoded subsets, or the name of a scheme.
         likelihood: one for all modalities, such as ``"gaussian:0.75"`` or ``"gaussian:learned"``, or one for each, such
-            as ``"image=laplace:0.75;text=categorical"``; see :class:`bounds.likelihood.decoders.Likelihood`. Numeric families
+            as ``"image=laplace:0.75;text=categorical"``; see :class:`Likelihood`. Numeric families
             factorise over the variables inside a unit, categorical ones are any law of a unit.
         form: ``"split"`` insists on T7(i), for comparison; for known laws and fixed scales.
         predictor: for samples, ``linear`` or ``boosting``: what predicts the unseen part from the seen one.

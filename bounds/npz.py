@@ -79,6 +79,7 @@ def read_npz(path: str, modalities: Sequence[str], types: Mapping[str, str] | No
 
 
 def array_name(info: zipfile.ZipInfo) -> str:
+    """The name of an array in an archive."""
     if not info.filename.endswith(".npy"):
         raise InputError(f"{info.filename!r} in the archive is no .npy array: write the file with numpy.savez")
     return info.filename.removesuffix(".npy")
@@ -117,6 +118,7 @@ def _shape_and_type(start: io.BytesIO) -> tuple[tuple[int, ...], np.dtype]:
 
 
 def read_array(archive: zipfile.ZipFile, member: _Member) -> np.ndarray:
+    """The array itself; nothing is ever unpickled."""
     with damage(f"array {member.name!r} is damaged", *ZIP_ERRORS), archive.open(member.info) as stream:
         array: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
     if array.dtype.kind == "U" and array.size:

@@ -34,8 +34,8 @@ from bounds.errors import InputError, ObjectiveError
 from bounds.finite import TabularVAE
 from bounds.joints import Discrete, Law
 from bounds.lattice import marginal_entropy
-from bounds.sandwich import LossBounds, loss_bounds
 from bounds.samples import Samples
+from bounds.sandwich import LossBounds, loss_bounds
 from bounds.schemes import SubsetScheme
 from bounds.subsets import format_subset, members, union
 
@@ -178,7 +178,8 @@ def optimal_elbo(
     notes = []
     if isinstance(joint, Samples):
         notes.append(
-            f"the law of these {joint.n} rows themselves: a training objective stays below this, a held-out one need not"
+            f"the law of these {joint.n} rows themselves: a training objective stays below this, a held-out one "
+            "need not"
         )
         joint = empirical_law(joint)
     if isinstance(joint, CommonCause):
@@ -234,13 +235,15 @@ def _solve(
     mixture = best_mixture(program)
     for _ in range(RETURNS):
         left = seconds - (time.monotonic() - clock)
+        if left <= 0:
+            break
         inner = _certificate(program, mixture, tol, left, progress)
         if inner.violation is None:
             return mixture, inner
         mixture = best_mixture(program, np.concatenate([mixture.v, inner.violation[None]]))
-    # A target that the search cannot meet, by rounding or flatness: certify what it did reach.
+    # A target that the search cannot meet, by rounding, flatness or want of time: certify what it did reach.
     for looser in (10.0, 100.0, 1e3, 1e4, 1e5, 1e6):
-        left = seconds - (time.monotonic() - clock)
+        left = max(seconds - (time.monotonic() - clock), seconds / 10)  # something even where the search took it all
         inner = _certificate(program, mixture, tol * looser, left, progress)
         if inner.violation is None:
             break

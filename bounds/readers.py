@@ -49,6 +49,11 @@ def read(
 
 
 def check_readable(path: str) -> None:
+    """Refuses what is missing, a folder or not readable.
+
+    Raises:
+        InputError: saying which.
+    """
     try:
         path.encode()
         if os.path.isdir(path):

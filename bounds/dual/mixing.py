@@ -101,6 +101,8 @@ def _refit(program: DecoderProgram, mixture: Mixture, steps: int = 30) -> Mixtur
         # The heavy last row holds the sum at one; without it, twice the weights would solve the rest exactly.
         rows = np.vstack([root[:, None] * likelihoods / mixed[:, None], np.full(len(weights), anchor)])
         target, _ = nnls(rows, np.append(2 * root, anchor), maxiter=50 * len(weights) + 500)
+        # a rare row's weight that falls too far takes a step for each doubling on its way back
+        target = np.maximum(target / target.sum(), 0.01 * weights)
         target /= target.sum()
         gain = float(mass @ ((likelihoods @ target) / mixed)) - 1
         if gain < 1e-14:

@@ -327,9 +327,10 @@ def _room(values: np.ndarray, change: np.ndarray) -> np.ndarray:
 def _centre(t: np.ndarray, phi: np.ndarray, barrier: np.ndarray) -> np.ndarray:
     """The ``t`` above all pieces that is best for the barrier, by Newton's method."""
     top = phi.max(axis=1)
-    t = np.maximum(t, top + 0.5 * barrier)
+    least = top + 1e-15 * (1 + np.abs(top))  # the sum is above the top in float64 too
+    t = np.maximum(np.maximum(t, top + 0.5 * barrier), least)
     for _ in range(4):
         inverse = 1 / (t[:, None] - phi)
         step = (1 - barrier * inverse.sum(axis=1)) / (barrier * (inverse * inverse).sum(axis=1))
-        t = np.maximum(t - step, top + 0.1 * (t - top))
+        t = np.maximum(np.maximum(t - step, top + 0.1 * (t - top)), least)
     return np.asarray(t)
