@@ -6,15 +6,17 @@ import base64
 import io
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bounds import plots
 from bounds.irreducible import IrreducibleError, LevelBounds, SchemeBounds
+from bounds.ladder import Ladder, Rung
 from bounds.objectives import OBJECTIVES
 from bounds.quantity import Quantity
+from bounds.report_words import GLOSSARY, GUARANTEES, LEVELS
 from bounds.subsets import members
 
 if TYPE_CHECKING:
@@ -28,88 +30,6 @@ ROUNDING = 1e-12
 
 #: A scheme's own subsets are listed up to this many.
 _LISTED = 7
-
-#: The levels of the table, and what each asks of a decoder.
-LEVELS: tuple[tuple[str, str], ...] = (
-    (
-        "any decoder inside a modality",
-        "given the latent, the modalities are decoded independently of each other, and nothing is assumed about the "
-        "parts of one modality: its decoder may be autoregressive, for example.",
-    ),
-    (
-        "decoder factorised over units",
-        "given the latent, every unit is decoded independently of all others, as with one likelihood for each pixel; a "
-        "unit is a column or coordinate of a modality. Fewer decoders are of this kind, so the loss is at least as "
-        "large.",
-    ),
-)
-
-#: What each number means, in a few sentences.
-GLOSSARY: tuple[tuple[str, str], ...] = (
-    (
-        "Delta, the generative discrepancy",
-        "The weighted mean of H(unseen modalities | encoded modalities): what the encoded subset leaves unknown about "
-        "the rest. For discrete data it is a floor of the expected reconstruction error, which is minus the "
-        "log-likelihood given the latent. For continuous data it is a floor of that of the unseen modalities only, it "
-        "changes with the units of measurement, and it may be negative. -H(X) minus it is no ceiling: see "
-        "quoted bound.",
-    ),
-    (
-        "distortion floor",
-        "No encoder and decoder of this scheme have a lower expected reconstruction error: of all modalities for "
-        "discrete data, of the unseen ones for continuous data, where it changes with the units of measurement (T1). "
-        "It is Delta plus the irreducible ELBO loss, because a decoder that factorises pays for the dependence between "
-        "unseen parts too.",
-    ),
-    (
-        "irreducible ELBO loss",
-        "The weighted total correlation of the unseen parts given the encoded ones. On held-out data the expected K=1 "
-        "own-density ELBO of every model of this scheme is at least this far below -H(X), if H(X) is finite (T2). It "
-        "does not depend on units of measurement, so for continuous data it is the number to read. Zero means that T2 "
-        "says no more than -H(X), not that nothing is lost.",
-    ),
-    (
-        "ELBO ceiling",
-        "-H(X) minus the loss above. No model of this scheme can exceed it, on held-out data and in expectation, with "
-        "its K=1 own-density ELBO: one sample of the latent, each encoder's own density in the KL (T2). It holds for "
-        "every latent space, prior and encoder, and every decoder that factorises as stated. It does not say that a "
-        "model comes near.",
-    ),
-    (
-        "ceiling of the published objective",
-        "The same for the objective that the model's released code trains, if likelihoods are not rescaled: no model "
-        "can exceed it, on held-out data and in expectation. It may be another objective than the ELBO above. Never "
-        "hold one objective's value against another's ceiling.",
-    ),
-    (
-        "quoted bound",
-        "-H(X) minus Delta is what Theorem 1 of the paper, as usually quoted, would imply for the ELBO (T0). It is not "
-        "a ceiling: private information modelled as decoder noise costs nothing, and simple models exceed it.",
-    ),
-)
-
-#: What an interval promises.
-GUARANTEES: tuple[tuple[str, str], ...] = (
-    (
-        "exact",
-        "The law is known, or the number is the same for every law. It is right up to rounding and has no interval.",
-    ),
-    (
-        "guaranteed",
-        "The interval holds for every law with at least the stated probability and any number of rows, if rows are "
-        "independent and no column has symbols that were not observed. It is wide where rows are few.",
-    ),
-    (
-        "asymptotic",
-        "The interval holds with about the stated probability where rows are many and independent.",
-    ),
-    (
-        "model-based",
-        "Right if the data follow the named model, for example a Gaussian copula; the interval covers sampling only. "
-        "The true number of data that do not follow the model may lie elsewhere.",
-    ),
-    ("none", "The data cannot support the number, so none is printed. The reason stands in its place."),
-)
 
 _NO_INTERVAL = "no interval"
 _SINGULAR = "h(X) is -inf (a singular law), and T2 and the other ceilings need a finite one"
@@ -136,6 +56,16 @@ class Row(NamedTuple):
         return f"{self.name}, {self.level}" if self.level else self.name
 
 
+class RungRow(NamedTuple):
+    """A rung of a ladder as text."""
+
+    name: str
+    value: str
+    interval: str
+    guarantee: str
+    meaning: str
+
+
 class Figure(NamedTuple):
     """A figure as the page shows it; ``svg`` is in base64."""
 
@@ -144,9 +74,12 @@ class Figure(NamedTuple):
     svg: str
 
 
-def to_json(result: IrreducibleError) -> str:
-    """The result as JSON, in nats. Infinities are strings, refused numbers ``null``."""
-    return json.dumps(result.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+def to_json(result: IrreducibleError, ladders: Sequence[Ladder] = ()) -> str:
+    """The result as JSON, in nats, with ladders if given. Infinities are strings, refused numbers ``null``."""
+    document = result.to_dict()
+    if ladders:
+        document["ladders"] = {ladder.scheme: ladder.to_dict() for ladder in ladders}
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def headline(result: IrreducibleError, unit: Unit = "nats") -> list[str]:
@@ -154,8 +87,8 @@ def headline(result: IrreducibleError, unit: Unit = "nats") -> list[str]:
     return [f"{bounds.scheme.label}: {_answer(result, bounds, unit)}" for bounds in result.schemes]
 
 
-def to_terminal(result: IrreducibleError, unit: Unit = "nats") -> RenderableType:
-    """The result as a table for a terminal."""
+def to_terminal(result: IrreducibleError, unit: Unit = "nats", ladders: Sequence[Ladder] = ()) -> RenderableType:
+    """The result as a table for a terminal, and one for each ladder."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -169,11 +102,38 @@ def to_terminal(result: IrreducibleError, unit: Unit = "nats") -> RenderableType
         cells = [[c.value, c.interval, "" if c.value == "none" else c.why] for c in row.cells]
         table.add_row(row.title, *("\n".join(filter(None, lines)) for lines in cells))
     sentences = [Text(f"{result.choice}."), *(Text(sentence) for sentence in headline(result, unit))]
-    return Group(table, *sentences, *(Text(f"warning: {warning}", style="yellow") for warning in all_warnings(result)))
+    cautions = [Text(f"warning: {warning}", style="yellow") for warning in all_warnings(result)]
+    return Group(table, *sentences, *_ladders_to_terminal(ladders, unit), *cautions)
 
 
-def to_html(result: IrreducibleError, unit: Unit = "nats") -> str:
-    """The result as one HTML page that needs no network."""
+def _ladders_to_terminal(ladders: Sequence[Ladder], unit: Unit) -> list[RenderableType]:
+    """A table for each scheme, and below all of them each note once."""
+    from rich.table import Table
+    from rich.text import Text
+
+    shown: list[RenderableType] = []
+    for ladder in ladders:
+        caption = "; ".join(
+            f"{rung.name}: {rung.meaning}" for rung in ladder.rungs if rung.name.startswith("likelihood")
+        )
+        title = f"{ladder.scheme}: how low the best ELBO really is"
+        table = Table(title=title, caption=caption or None, title_justify="left")
+        table.add_column("rung")
+        table.add_column(f"{unit} per example", justify="right")
+        table.add_column("interval", justify="right")
+        table.add_column("guarantee")
+        for row in ladder_rows(ladder, unit):
+            table.add_row(row.name, row.value, row.interval, row.guarantee)
+        shown += [table] if ladder.rungs else []
+    notes: dict[str, list[str]] = {}
+    for ladder in ladders:
+        for note in ladder.notes:
+            notes.setdefault(note, []).append(ladder.scheme)
+    return shown + [Text(f"{', '.join(schemes)}: {note}") for note, schemes in notes.items()]
+
+
+def to_html(result: IrreducibleError, unit: Unit = "nats", ladders: Sequence[Ladder] = ()) -> str:
+    """The result as one HTML page that needs no network, with a section on the ladders if given."""
     from jinja2 import Environment
 
     import bounds
@@ -183,7 +143,7 @@ def to_html(result: IrreducibleError, unit: Unit = "nats") -> str:
     source = files("bounds").joinpath("templates/irreducible.html.j2").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, trim_blocks=True)
     environment.filters["sentence"] = _sentence
-    environment.filters["minus"] = lambda text: text.replace("-H(X)", "\N{MINUS SIGN}H(X)")  # a hyphen breaks lines
+    environment.filters["minus"] = _minus_sign
     page: str = environment.from_string(source).render(
         result=result,
         unit=unit,
@@ -194,9 +154,11 @@ def to_html(result: IrreducibleError, unit: Unit = "nats") -> str:
         groups=[(level, list(group)) for level, group in groupby(rows, key=lambda row: row.level)],
         reasons=reasons,
         figures=_figures(result, unit),
+        ladders=[(one, _ladder_figure(one, unit), ladder_rows(one, unit)) for one in ladders],
+        finer=LEVELS[1][0] if _has_units(result) else "",
         glossary=GLOSSARY,
         schemes=[(b.scheme.label, _trained(b, result.names)) for b in result.schemes],
-        guarantees=[(name, text) for name, text in GUARANTEES if name in _guarantees(result)],
+        guarantees=[(name, text) for name, text in GUARANTEES if name in _guarantees(result, ladders)],
         version=bounds.__version__,
     )
     return page
@@ -236,6 +198,35 @@ def table_rows(result: IrreducibleError, unit: Unit = "nats") -> list[Row]:
         rows.append(paper)
     rows.append(relative("quoted bound (refuted)", lambda b: b.quoted_bound))
     return rows
+
+
+def ladder_rows(ladder: Ladder, unit: Unit = "nats") -> list[RungRow]:
+    """The rungs of one scheme as text, in the order of the ladder."""
+    return [_rung_row(rung, unit) for rung in ladder.rungs]
+
+
+def _rung_row(rung: Rung, unit: Unit) -> RungRow:
+    quantity = rung.quantity
+    name = rung.name + {"refuted": " (refuted)", "one-sided": " (at least)"}.get(rung.kind, "")
+    if quantity.value is None or not math.isfinite(quantity.value):
+        why = ": ".join([f"{rung.meaning}; no number", *quantity.notes[:1]])
+        return RungRow(name, "none", "", "none", why)
+    kind = _kind(quantity)
+    digits = 6 if kind in ("exact", "certified") else 4
+    interval, confidence = "", ""
+    if kind != "exact":
+        low, high = (None if end is None else _number(end, unit, digits) for end in (quantity.low, quantity.high))
+        interval = _NO_INTERVAL if low is None else f"at least {low}" if high is None else f"[{low}, {high}]"
+        confidence = "" if quantity.confidence is None else f", {quantity.confidence:.0%}"
+    promise = "certified" if kind == "certified" else _promise(quantity)
+    value = _number(quantity.value, unit, digits)
+    return RungRow(name, value, interval, promise + confidence, rung.meaning)
+
+
+def _kind(quantity: Quantity) -> str:
+    """The guarantee; an interval that is guaranteed with no probability stated is a proved bracket."""
+    certified = quantity.guarantee == "guaranteed" and quantity.confidence is None
+    return "certified" if certified else quantity.guarantee
 
 
 def all_warnings(result: IrreducibleError) -> list[str]:
@@ -338,10 +329,11 @@ def _has_units(result: IrreducibleError) -> bool:
     return len(result.unit_names) > len(result.names)
 
 
-def _guarantees(result: IrreducibleError) -> set[str]:
+def _guarantees(result: IrreducibleError, ladders: Sequence[Ladder] = ()) -> set[str]:
     quantities = [result.entropy, *(b.generative_discrepancy for b in result.schemes)]
     quantities += [b.finest.published_ceiling for b in result.schemes]
-    return {q.guarantee for q in quantities if q is not None}
+    rungs = {_kind(rung.quantity) for ladder in ladders for rung in ladder.rungs}
+    return {q.guarantee for q in quantities if q is not None} | rungs
 
 
 def _estimate(result: IrreducibleError) -> Quantity | None:
@@ -374,6 +366,11 @@ def _trained(bounds: SchemeBounds, names: tuple[str, ...]) -> str:
     kind = "coefficients" if scheme.objective == "sub-sampled" else "weights"
     subsets = f"Encoded subsets and their {kind}: {'; '.join(listed[:_LISTED])}{more}."
     return " ".join(filter(None, [_sentence(meaning), scheme.note, subsets]))
+
+
+def _minus_sign(text: str) -> str:
+    """Lines may break at a hyphen."""
+    return text.replace("-H(X)", "\N{MINUS SIGN}H(X)").replace("-distortion", "\N{MINUS SIGN}distortion")
 
 
 def _sentence(text: str) -> str:
@@ -416,6 +413,17 @@ def _figures(result: IrreducibleError, unit: Unit) -> dict[str, Figure]:
     }
 
 
+def _ladder_figure(ladder: Ladder, unit: Unit) -> Figure:
+    bracket = next((f", the thick bracket the {r.name}" for r in ladder.rungs if r.name.startswith("optimum")), "")
+    return Figure(
+        f"Numbers on the axis of the ELBO of {ladder.scheme}, in {unit} per example",
+        f"{ladder.scheme}, in {unit} per example, the highest number first: lines are values with their intervals"
+        f"{bracket}. The quoted bound comes last and is dashed because it is refuted as a ceiling; an arrow at the "
+        "edge is a number too far away to draw.",
+        _svg(plots.ladder, ladder, unit, height=1.0 + 0.52 * max(len(ladder.rungs), 1)),
+    )
+
+
 def _profile_meaning(result: IrreducibleError) -> str:
     if result.entropy.value is None or _singular(result):
         return "The mean is drawn where every subset of a size has a finite value."
@@ -428,14 +436,14 @@ def _profile_meaning(result: IrreducibleError) -> str:
     return f"Sign, height and slope change with the units of measurement and mean nothing by themselves. {gap}"
 
 
-def _svg(draw: Callable[..., Any], result: IrreducibleError, unit: Unit) -> str:
+def _svg(draw: Callable[..., Any], subject: IrreducibleError | Ladder, unit: Unit, height: float = 4.2) -> str:
     from matplotlib import rc_context
     from matplotlib.figure import Figure as Drawing
 
     with rc_context({"svg.hashsalt": "multimodal-bounds", "svg.fonttype": "none", "font.size": 10}):
         # as wide as a column of the page, so that its text is as large as the page's
-        drawing = Drawing(figsize=(4.8, 4.2), layout="constrained")
-        draw(result, drawing.subplots(), unit)
+        drawing = Drawing(figsize=(4.8, height), layout="constrained")
+        draw(subject, drawing.subplots(), unit)
         buffer = io.BytesIO()
         drawing.savefig(buffer, format="svg", metadata={"Date": None})
     return base64.b64encode(buffer.getvalue()).decode()

@@ -2,9 +2,11 @@
 
 import base64
 import io
+import json
 import math
 import re
 import warnings
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import matplotlib
@@ -15,18 +17,20 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from bounds import CommonCause, Discrete, Gaussian, irreducible_error, plots
+from bounds import CommonCause, Discrete, Gaussian, Samples, irreducible_error, plots
+from bounds.ladder import Ladder, Rung, ladders
+from bounds.quantity import Quantity
 from bounds.report import (
-    GLOSSARY,
-    GUARANTEES,
-    LEVELS,
     Cell,
     all_warnings,
     headline,
+    ladder_rows,
     table_rows,
     to_html,
+    to_json,
     to_terminal,
 )
+from bounds.report_words import GLOSSARY, GUARANTEES, LEVELS
 
 LN2 = math.log(2)
 XOR = Discrete(np.array([[[0.25, 0], [0, 0.25]], [[0, 0.25], [0.25, 0]]]), ["left", "right", "parity"])
@@ -234,8 +238,6 @@ def test_the_caption_says_what_the_model_is():
 
 
 def test_an_estimate_without_an_interval_says_so():
-    from dataclasses import replace
-
     result = irreducible_error(counted(), "mmvae")
     found = result.schemes[0]
     bare = replace(found.units.total_correlation_term, low=None, high=None)
@@ -289,7 +291,7 @@ def test_a_singular_law_has_no_ceiling():
         assert "T2" in sentence
     for title in ("irreducible ELBO loss", "ELBO ceiling", "ceiling of the published objective"):
         assert {cell.value for cell in cells(result, title)} <= {"none", "-"}
-    assert not any("irreducible" in warning for warning in all_warnings(result))
+    assert not any("read the irreducible" in warning for warning in all_warnings(result))
     assert texts(drawn(plots.losses, result)).count("no value") == len(MIXTURES)
     for line in drawn(plots.growth, result).lines:
         assert "loss" not in line.get_label() or len(line.get_ydata()) == 1  # of one modality, which is not singular
@@ -444,6 +446,203 @@ def test_independent_modalities_give_a_straight_line():
     mean, straight = drawn(plots.entropy_profile, irreducible_error(law, "mmvae")).lines
     line = np.interp(range(4), straight.get_xdata(), straight.get_ydata())
     np.testing.assert_allclose(mean.get_ydata(), line, rtol=1e-12)  # rounding
+
+
+# -- ladders
+
+
+@pytest.fixture(scope="module")
+def climbed():
+    """Results with their ladders; the optimum is certified within seconds."""
+    found = {"xor": XOR, "gauss": EQUICORRELATED, "counts": Samples.from_arrays(three())}
+    results = {name: irreducible_error(data, ["mmvae", "mopoe"]) for name, data in found.items()}
+    return {name: (result, ladders(found[name], result)) for name, result in results.items()}
+
+
+def three(rows=2000):
+    """Three noisy copies of a fair symbol."""
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 3, rows)
+    return {name: (label + (rng.random(rows) < 0.2)) % 3 for name in "abc"}
+
+
+def bracket(low, high, **changes):
+    quantity = Quantity("optimum", (low + high) / 2, low, high, method="bracket", guarantee="guaranteed", theorem="T4")
+    return replace(Rung("optimum", quantity, "ceiling", "the best"), **changes)
+
+
+def exact(name, value, kind="ceiling"):
+    return Rung(name, Quantity(name, value), kind, f"what {name} is")
+
+
+def shown_numbers(ax):
+    """Row by row what the figure says."""
+    numbers = (text for text in ax.texts if text.get_text())
+    return [text.get_text().replace("\N{MINUS SIGN}", "-") for text in numbers]
+
+
+def places(ax):
+    """Where marks and intervals are along the axis: ends of lines, positions of points."""
+    found = [x for line in ax.lines for x in np.asarray(line.get_xdata(), dtype=float)]
+    for collection in ax.collections:
+        found += [x for segment in collection.get_segments() for x in segment[:, 0]]
+    return np.array(found)
+
+
+def assert_ladder_follows_the_unit(ladder):
+    nats, bits = drawn(plots.ladder, ladder), drawn(plots.ladder, ladder, "bits")
+    assert "bits per example" in bits.get_xlabel()
+    assert len(places(nats)) >= 3
+    # rounding: one division
+    np.testing.assert_allclose(places(bits), places(nats) / LN2, rtol=1e-12, atol=1e-15)
+    # rounding of the text to four decimals
+    np.testing.assert_allclose(
+        [float(text) for text in shown_numbers(bits)],
+        [float(text) / LN2 for text in shown_numbers(nats)],
+        atol=2e-4,
+    )
+    pairs = zip(ladder_rows(ladder, "bits"), ladder_rows(ladder), strict=True)
+    np.testing.assert_allclose(
+        *zip(*((float(b.value), float(n.value) / LN2) for b, n in pairs), strict=True), atol=2e-4
+    )
+
+
+@pytest.mark.parametrize("name", ["xor", "gauss", "counts"])
+def test_ladders_follow_the_unit(climbed, name, monkeypatch):
+    for ladder in climbed[name][1]:
+        assert_ladder_follows_the_unit(ladder)
+    monkeypatch.setattr(plots, "in_unit", lambda nats, unit: nats)  # the planted fault: no factor
+    with pytest.raises(AssertionError):
+        assert_ladder_follows_the_unit(climbed[name][1][0])
+
+
+def test_rungs_stand_from_the_highest_to_the_lowest_and_the_refuted_one_last(climbed):
+    ladder = climbed["xor"][1][1]  # mopoe, whose quoted bound is above the optimum
+    labels = [label.get_text() for label in drawn(plots.ladder, ladder).get_yticklabels()]
+    minus = "\N{MINUS SIGN}"
+    wanted = [f"{minus}distortion floor", f"{minus}H(X)", "ELBO ceiling", "optimum", "quoted bound\n(refuted)"]
+    assert labels == wanted
+    numbers = [float(text) for text in shown_numbers(drawn(plots.ladder, ladder))]
+    assert numbers[:-1] == sorted(numbers[:-1], reverse=True)
+    assert numbers[-1] > numbers[-2]
+
+
+def test_the_optimum_is_a_bracket_and_the_quoted_bound_is_dashed():
+    rungs = (exact("-H(X)", -1.0), bracket(-2.0, -1.5), exact("quoted bound", -1.75, "refuted"))
+    ax = drawn(plots.ladder, Ladder("mmvae", rungs, ()))
+    thick = [c for c in ax.collections if c.get_linewidth()[0] > 4]
+    (segment,) = thick[0].get_segments()
+    assert segment[:, 0].tolist() == [-2.0, -1.5]
+    assert [line.get_xdata().tolist() for line in ax.lines if line.get_marker() == "|"] == [[-2.0, -1.5]]
+    assert shown_numbers(ax) == ["-1.0000", "-2.0000 to -1.5000", "-1.7500"]
+    dashed = [c for c in ax.collections if c.get_linestyle()[0][1] is not None]
+    assert [c.get_segments()[0][0, 0] for c in dashed] == [-1.75]
+    row = ladder_rows(Ladder("mmvae", rungs, ()))[1]
+    assert (row.value, row.interval, row.guarantee) == ("-1.750000", "[-2.000000, -1.500000]", "certified")
+
+
+@pytest.mark.parametrize(("far", "edge"), [(-900.0, 0.0), (700.0, 1.0)])
+def test_a_far_rung_is_an_arrow_with_its_number(far, edge):
+    rungs = (exact("-H(X)", -1.0), exact("ELBO ceiling", -1.5), exact("-distortion floor", far))
+    ax = drawn(plots.ladder, Ladder("mmvae", rungs, ()))
+    assert np.diff(ax.get_xlim())[0] < 1
+    (arrow,) = [text for text in ax.texts if getattr(text, "arrow_patch", None)]
+    assert arrow.xy[0] == edge
+    assert f"{far:.4f}" in shown_numbers(ax)
+
+
+@given(st.lists(st.floats(-1e4, 1e4), min_size=5, max_size=5))
+def test_what_matters_most_is_always_on_the_axis(values):
+    names = ("-H(X)", "ELBO ceiling", "likelihood ceiling", "-distortion floor", "quoted bound")
+    rungs = tuple(exact(name, value) for name, value in zip(names, values, strict=True))
+    ax = plots.ladder(Ladder("mmvae", (*rungs, bracket(values[1] - 2, values[1] - 1)), ()), Figure().subplots())
+    low, high = ax.get_xlim()
+    for value in (*values[:2], values[1] - 2, values[1] - 1):
+        assert low < value < high
+    arrows = [text for text in ax.texts if getattr(text, "arrow_patch", None)]
+    assert len(arrows) == sum(not low <= value <= high for value in values)
+    assert len(shown_numbers(ax)) == 6
+
+
+@pytest.mark.parametrize("name", ["xor", "gauss", "counts"])
+def test_numbers_of_a_ladder_stay_inside_the_axes(climbed, name):
+    for ladder in climbed[name][1]:
+        ax = drawn(plots.ladder, ladder)
+        box = ax.get_window_extent()
+        for text in (text for text in ax.texts if text.get_text()):
+            extent = text.get_window_extent()
+            assert box.x0 <= extent.x0 < extent.x1 <= box.x1
+            assert box.y0 <= extent.y0 < extent.y1 <= box.y1
+
+
+def test_the_page_has_a_section_with_a_figure_for_each_scheme(climbed):
+    result, found = climbed["gauss"]
+    page = to_html(result, "bits", found)
+    assert page.index("ELBO ceilings of each") < page.index("How low the best ELBO really is") < page.index("against")
+    assert len(pictures(page)) == 4 + len(found)
+    section = page[page.index("How low the best") : page.index("Where the loss comes from")]
+    section = re.sub(r"base64,[A-Za-z0-9+/=]+", "", section)
+    for ladder in found:
+        assert f"ELBO of {ladder.scheme}, in bits per example" in section
+        assert ladder.notes
+        for note in ladder.notes:
+            assert note[1:60] in section.replace("&#39;", "'")
+    assert section.count("quoted bound (refuted)") == len(found)
+    assert "-9.235478" in section  # 6.401545 nats
+    assert "nats" not in section
+    outline = _Outline()
+    outline.feed(page)
+    assert outline.described == [("table", "caption"), ("table", "rungs")]
+    assert "<dt>certified</dt>" not in page
+    assert "<dt>certified</dt>" in to_html(*climbed["xor"][:1], "nats", climbed["xor"][1])
+
+
+def test_json_and_terminal_have_the_ladders_when_given(climbed):
+    result, found = climbed["counts"]
+    document = json.loads(to_json(result, found))
+    assert list(document["ladders"]) == ["mmvae", "mopoe"]
+    rungs = {rung["name"]: rung for rung in document["ladders"]["mmvae"]["rungs"]}
+    assert rungs["quoted bound"]["kind"] == "refuted"
+    assert not rungs["quoted bound"]["holds"]
+    assert rungs["-H(X)"]["low"] == -result.entropy.high
+    console = Console(width=110, record=True, file=io.StringIO())
+    console.print(to_terminal(result, "bits", found))
+    text = " ".join(console.export_text().split())
+    assert f"[{-result.entropy.high / LN2:.4f}, {-result.entropy.low / LN2:.4f}]" in text
+    assert text.count("mmvae, mopoe: the optimum is that of the law of these 2000 rows") == 1
+
+
+def test_without_ladders_nothing_is_said_of_them():
+    result = irreducible_error(XOR, "mmvae")
+    assert "ladders" not in json.loads(to_json(result))
+    assert "How low" not in to_html(result)
+    console = Console(width=110, record=True, file=io.StringIO())
+    console.print(to_terminal(result))
+    assert "How low" not in console.export_text()
+
+
+def test_numbers_that_are_none_or_infinite_or_one_sided_are_said_so():
+    refused = Rung("-H(X)", Quantity("-H(X)", None, guarantee="none", notes=("too few rows",)), "ceiling", "entropy")
+    unbounded = Rung("likelihood ceiling", Quantity("c", math.inf, notes=("atoms",)), "ceiling", "for noise")
+    loose = Quantity("c", -3.0, -3.5, None, 0.95, "predictions", "asymptotic")
+    ladder = Ladder("mmvae", (refused, unbounded, Rung("likelihood ceiling", loose, "one-sided", "noise")), ("why",))
+    rows = ladder_rows(ladder)
+    assert [row.value for row in rows] == ["none", "none", "-3.0000"]
+    assert rows[0].meaning == "entropy; no number: too few rows"
+    assert rows[1].meaning == "for noise; no number: atoms"
+    assert (rows[2].name, rows[2].interval) == ("likelihood ceiling (at least)", "at least -3.5000")
+    assert [label.get_text() for label in drawn(plots.ladder, ladder).get_yticklabels()] == [
+        "likelihood ceiling\n(at least)"
+    ]
+    empty = Ladder("mmvae", (refused,), ())
+    assert texts(drawn(plots.ladder, empty)) == ["no number to draw"]
+    assert "no number: too few rows" in to_html(irreducible_error(XOR, "mmvae"), "nats", [empty])
+    assert 'aria-describedby="rungs"' not in to_html(irreducible_error(XOR, "mmvae"), "nats", [Ladder("a", (), ("b",))])
+
+
+def test_zero_has_no_sign():
+    ax = drawn(plots.ladder, Ladder("mvae", (exact("-H(X)", -1.0), exact("-distortion floor", -1e-9)), ()))
+    assert shown_numbers(ax) == ["0.0000", "-1.0000"]
 
 
 # -- odd requests

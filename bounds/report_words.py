@@ -1,0 +1,90 @@
+"""What each number, level and guarantee of a report means, in words."""
+
+from __future__ import annotations
+
+#: The levels of the table, and what each asks of a decoder.
+LEVELS: tuple[tuple[str, str], ...] = (
+    (
+        "any decoder inside a modality",
+        "given the latent, the modalities are decoded independently of each other, and nothing is assumed about the "
+        "parts of one modality: its decoder may be autoregressive, for example.",
+    ),
+    (
+        "decoder factorised over units",
+        "given the latent, every unit is decoded independently of all others, as with one likelihood for each pixel; a "
+        "unit is a column or coordinate of a modality. Fewer decoders are of this kind, so the loss is at least as "
+        "large.",
+    ),
+)
+
+#: What each number means, in a few sentences.
+GLOSSARY: tuple[tuple[str, str], ...] = (
+    (
+        "Delta, the generative discrepancy",
+        "The weighted mean of H(unseen modalities | encoded modalities): what the encoded subset leaves unknown about "
+        "the rest. For discrete data it is a floor of the expected reconstruction error, which is minus the "
+        "log-likelihood given the latent. For continuous data it is a floor of that of the unseen modalities only, it "
+        "changes with the units of measurement, and it may be negative. -H(X) minus it is no ceiling: see "
+        "quoted bound.",
+    ),
+    (
+        "distortion floor",
+        "No encoder and decoder of this scheme have a lower expected reconstruction error: of all modalities for "
+        "discrete data, of the unseen ones for continuous data, where it changes with the units of measurement (T1). "
+        "It is Delta plus the irreducible ELBO loss, because a decoder that factorises pays for the dependence between "
+        "unseen parts too.",
+    ),
+    (
+        "irreducible ELBO loss",
+        "The weighted total correlation of the unseen parts given the encoded ones. On held-out data the expected K=1 "
+        "own-density ELBO of every model of this scheme is at least this far below -H(X), if H(X) is finite (T2). It "
+        "does not depend on units of measurement, so for continuous data it is the number to read. Zero means that T2 "
+        "says no more than -H(X), not that nothing is lost.",
+    ),
+    (
+        "ELBO ceiling",
+        "-H(X) minus the loss above. No model of this scheme can exceed it, on held-out data and in expectation, with "
+        "its K=1 own-density ELBO: one sample of the latent, each encoder's own density in the KL (T2). It holds for "
+        "every latent space, prior and encoder, and every decoder that factorises as stated. It does not say that a "
+        "model comes near.",
+    ),
+    (
+        "ceiling of the published objective",
+        "The same for the objective that the model's released code trains, if likelihoods are not rescaled: no model "
+        "can exceed it, on held-out data and in expectation. It may be another objective than the ELBO above. Never "
+        "hold one objective's value against another's ceiling.",
+    ),
+    (
+        "quoted bound",
+        "-H(X) minus Delta is what Theorem 1 of the paper, as usually quoted, would imply for the ELBO (T0). It is not "
+        "a ceiling: private information modelled as decoder noise costs nothing, and simple models exceed it.",
+    ),
+)
+
+#: What an interval promises.
+GUARANTEES: tuple[tuple[str, str], ...] = (
+    (
+        "exact",
+        "The law is known, or the number is the same for every law. It is right up to rounding and has no interval.",
+    ),
+    (
+        "guaranteed",
+        "The interval holds for every law with at least the stated probability and any number of rows, if rows are "
+        "independent and no column has symbols that were not observed. It is wide where rows are few.",
+    ),
+    (
+        "certified",
+        "The number is in the bracket for certain: a model attains the lower end, and a point of the dual program "
+        "proves that none exceeds the upper one.",
+    ),
+    (
+        "asymptotic",
+        "The interval holds with about the stated probability where rows are many and independent.",
+    ),
+    (
+        "model-based",
+        "Right if the data follow the named model, for example a Gaussian copula; the interval covers sampling only. "
+        "The true number of data that do not follow the model may lie elsewhere.",
+    ),
+    ("none", "The data cannot support the number, so none is printed. The reason stands in its place."),
+)
