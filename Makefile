@@ -25,7 +25,7 @@ test: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --doctest-glob='*.md' tests bounds toy_models README.md
 
 bench: $(VENV)/.bench
-	@for script in benchmarks/lattice.py benchmarks/samples.py benchmarks/shannon.py; do echo "$$script"; $(BIN)/python "$$script" || exit 1; done
+	@for script in lattice samples shannon optimum optimum_study audit_power; do echo "$$script"; $(BIN)/python "benchmarks/$$script.py" || exit 1; done
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist demo *.egg-info
@@ -46,7 +46,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 # thoi brings torch, which is large. Of what psitip asks for, pycddlib has to be compiled, and nothing here uses it.
 $(VENV)/.bench: $(VENV)/.dev
 	@echo "installing the libraries to compare with into $(VENV) (once)"
-	@$(INSTALL) thoi
+	@$(INSTALL) thoi cvxpy
 	@$(INSTALL) --no-deps psitip pulp
 	@touch $@
 
