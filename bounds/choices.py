@@ -1,29 +1,34 @@
 """Laws, schemes and finite models decoded from a string of bytes.
 
-One string of bytes is one case, so a random or a shrunk case costs one draw. Zero bytes give the simplest case: one
-modality, uniform laws, a constant latent. Probabilities are ratios of small integers, so zeros, ties and one-point
-supports are common.
+One string of bytes is one case. Zero bytes give the simplest case: one modality, uniform laws, a constant latent.
+Probabilities are ratios of small integers, so ties and zeros are common. One table in :data:`RARE` is sparse, one in
+:data:`RARE` consists of laws of one point, and one discrete law in :data:`RARE` has a variable that is constant. One
+Gaussian of two modalities in five is nearly singular: its correlation matrix has an eigenvalue below 1e-3.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import TypeVar
 
 import numpy as np
 
+from bounds.common_cause import CommonCause
 from bounds.finite import TabularVAE
-from bounds.joints import CommonCause, Discrete, Gaussian
+from bounds.joints import Discrete, Gaussian
 from bounds.schemes import SubsetScheme, full, mmvae, mopoe
 from bounds.subsets import members, union
 
 #: Largest integer weight of a cell, before normalising.
 MAX_WEIGHT = 9
-#: Cells of a decoded law at most, so that examples stay small and fast.
+#: Cells of a decoded law at most, so that examples stay small and fast; more than six modalities are all binary.
 MAX_CELLS = 64
+#: One case in so many has a corner that equally likely weights hardly ever have.
+RARE = 8
 
 _Item = TypeVar("_Item")
 
@@ -40,36 +45,66 @@ class Choices:
     data: bytes
     position: int = 0
 
-    def take(self, count: int) -> np.ndarray:
-        """The next ``count`` bytes as floats."""
+    def read(self, count: int) -> bytes:
+        """The next ``count`` bytes."""
         chunk = self.data[self.position : self.position + count]
         self.position += count
-        return np.frombuffer(chunk.ljust(count, b"\0"), dtype=np.uint8).astype(np.float64)
+        return chunk.ljust(count, b"\0")
+
+    def take(self, count: int) -> np.ndarray:
+        """The next ``count`` bytes as floats."""
+        return np.frombuffer(self.read(count), dtype=np.uint8).astype(np.float64)
 
     def integer(self, low: int, high: int) -> int:
         """A number from ``low``, which zero bytes give, to ``high``."""
-        return low + int(self.take(1)[0]) % (high - low + 1)
+        return low + self.read(1)[0] % (high - low + 1)
 
     def pick(self, items: Sequence[_Item]) -> _Item:
         """One of a few items, the first for zero bytes."""
         return items[self.integer(0, len(items) - 1)]
 
+    def rarely(self) -> bool:
+        """Whether to make a corner of the case: once in :data:`RARE`, and not for zero bytes."""
+        return self.integer(1, RARE) == RARE
+
     def laws(self, shape: Sequence[int]) -> np.ndarray:
-        """A table whose last axis holds laws of small rationals; zero bytes give uniform ones."""
-        table = self.take(math.prod(shape)).reshape(shape) % (MAX_WEIGHT + 1)
-        totals = table.sum(axis=-1, keepdims=True)
-        return np.asarray(np.where(totals > 0, table, 1.0) / np.where(totals > 0, totals, shape[-1]))
+        """A table whose last axis holds laws of small rationals, rarely sparse or of one point each.
+
+        Zero bytes give uniform ones.
+        """
+        kind = self.integer(1, RARE)
+        drawn = self.take(math.prod(shape)).reshape(shape)
+        if kind == RARE:
+            return np.asarray(np.eye(shape[-1])[drawn.argmax(axis=-1)])
+        table = drawn % (MAX_WEIGHT + 1)
+        if kind == RARE - 1:
+            table[table <= MAX_WEIGHT // 2] = 0
+        return normalised(table)
+
+
+def normalised(mass: np.ndarray) -> np.ndarray:
+    """Laws along the last axis; those without any mass, which must be laws too, are uniform."""
+    totals = mass.sum(axis=-1, keepdims=True)
+    return np.asarray(np.where(totals > 0, mass, 1.0) / np.where(totals > 0, totals, mass.shape[-1]))
 
 
 def discrete_law(choices: Choices, modalities: Sequence[int], max_alphabet: int = 3, units: int = 1) -> Discrete:
-    """A table of small rationals over as many modalities as ``modalities`` allows, of up to ``units`` units each."""
+    """A table of small rationals over as many modalities as ``modalities`` allows, of up to ``units`` units each.
+
+    Rarely sparse, all on one cell, or with one variable that always has the same value.
+    """
     count = choices.pick(modalities)
     sizes = [choices.integer(1, units) for _ in range(count)]
     shape = [choices.integer(2, max_alphabet) for _ in range(sum(sizes))]
     for i in reversed(range(len(shape))):
         if math.prod(shape) > MAX_CELLS:
             shape[i] = 2
-    return Discrete(choices.laws([math.prod(shape)]).reshape(shape), sizes=sizes, units="scalar")
+    pmf = choices.laws([math.prod(shape)]).reshape(shape)
+    if choices.rarely():
+        constant = choices.integer(0, len(shape) - 1)
+        value = np.arange(shape[constant]) == choices.integer(0, shape[constant] - 1)
+        pmf = np.moveaxis(pmf.sum(axis=constant)[..., None] * value, -1, constant)
+    return Discrete(pmf, sizes=sizes, units="scalar")
 
 
 def linear_code(choices: Choices, modalities: Sequence[int], bits: int = 2, units: int = 1) -> Discrete:
@@ -84,21 +119,31 @@ def linear_code(choices: Choices, modalities: Sequence[int], bits: int = 2, unit
     values: list[np.ndarray] = []
     sizes = []
     cells = 1
-    for _ in range(count):
+    for left in reversed(range(count)):
         # The bits of one number say which linear forms of the word the modality shows.
         last = (1 << bits) - 1
         forms = (choices.integer(0, last - 1),) if single else members(choices.integer(1, (1 << last) - 1))
-        shown = sum((np.bitwise_count(words & form + 1).astype(int) % 2) << i for i, form in enumerate(forms))
-        symbols, unit = np.unique(shown, return_inverse=True)
         repeated = choices.integer(1, units)
-        while repeated > 1 and cells * len(symbols) ** repeated > MAX_CELLS:
+        # Room is left for two symbols of each modality to come.
+        room = MAX_CELLS // (cells << left)
+        unit = _shown(words, forms)
+        if unit.max() >= room:
+            unit = _shown(words, forms[:1])
+        symbols = int(unit.max()) + 1
+        while repeated > 1 and symbols**repeated > room:
             repeated -= 1
-        cells *= len(symbols) ** repeated
+        cells *= symbols**repeated
         values += [unit] * repeated
         sizes.append(repeated)
     pmf = np.zeros([int(v.max()) + 1 for v in values])
     np.add.at(pmf, tuple(values), 1 / len(words))
     return Discrete(pmf, sizes=sizes, units="scalar")
+
+
+def _shown(words: np.ndarray, forms: Sequence[int]) -> np.ndarray:
+    """For each word the number of the symbol that some linear forms of it make up."""
+    shown = sum((np.bitwise_count(words & form + 1).astype(int) % 2) << i for i, form in enumerate(forms))
+    return np.asarray(np.unique(shown, return_inverse=True)[1])
 
 
 def gaussian_law(
@@ -130,7 +175,7 @@ def subset_scheme(choices: Choices, n_modalities: int, allow_empty: bool = False
     """MMVAE, MoPoE, the full set, or arbitrary rational weights."""
     family = choices.pick((mmvae, mopoe, full, None, None))
     if family is not None:
-        return family(n_modalities)
+        return _of_family(family, n_modalities)
     first = 0 if allow_empty else 1
     weights = (choices.take((1 << n_modalities) - first) % 5).astype(int)
     if not weights.any():
@@ -138,6 +183,11 @@ def subset_scheme(choices: Choices, n_modalities: int, allow_empty: bool = False
     total = int(weights.sum())
     chosen = {first + i: Fraction(int(weight), total) for i, weight in enumerate(weights) if weight}
     return SubsetScheme(chosen, n_modalities, allow_empty=allow_empty)
+
+
+@cache
+def _of_family(family: Callable[[int], SubsetScheme], n_modalities: int) -> SubsetScheme:
+    return family(n_modalities)
 
 
 def tabular_model(choices: Choices, law: Discrete, scheme: SubsetScheme, max_latents: int = 3) -> TabularVAE:
@@ -171,11 +221,6 @@ def code_model(choices: Choices, law: Discrete, scheme: SubsetScheme, max_codes:
     def given(units: Sequence[int]) -> np.ndarray:
         """``(*k_u for some units, Z)``: their joint law with the code."""
         return np.asarray(joint.sum(axis=tuple(u for u in range(len(alphabets)) if u not in units)))
-
-    def normalised(mass: np.ndarray) -> np.ndarray:
-        totals = mass.sum(axis=-1, keepdims=True)
-        # Cells of probability zero need a law too.
-        return np.asarray(np.where(totals > 0, mass, 1.0) / np.where(totals > 0, totals, mass.shape[-1]))
 
     blur = choices.pick((0.1, 0.3, 0.02, 0.2))
     decoders = [(1 - blur) * normalised(given([u]).T) + blur / k for u, k in enumerate(alphabets)]

@@ -72,8 +72,8 @@ def likelihood_ceiling(
         ObjectiveError: a scheme that is a sum of ELBOs.
 
     >>> law = Gaussian(0.5 * np.eye(3) + 0.5)
-    >>> print(likelihood_ceiling(law, "mmvae", "gaussian:learned").ceiling)
-    ELBO ceiling (gaussian:learned) = -4.171866 nats (exact)
+    >>> round(float(likelihood_ceiling(law, "mmvae", "gaussian:learned")), 6)
+    -4.171866
     """
     if isinstance(data, Mapping):
         data = Samples.from_arrays(data)

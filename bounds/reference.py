@@ -9,8 +9,9 @@ from types import MappingProxyType
 
 import numpy as np
 
+from bounds.common_cause import CommonCause
 from bounds.finite import TabularVAE, optimal_decoders
-from bounds.joints import CommonCause, Discrete
+from bounds.joints import Discrete
 from bounds.schemes import SubsetScheme, mmvae
 
 

@@ -99,7 +99,8 @@ def prove(
     Args:
         statement: two sums of ``H(A|B)``, ``I(A;B|C)`` and ``TC(A;B|C)`` with rational coefficients and ``<=``, ``>=``
             or ``=`` between them; a functional stands for ``functional >= 0``. An equation is proved both ways.
-        given: assumptions of the same form, and Markov chains ``X - Y - Z``.
+        given: assumptions of the same form, and Markov chains ``X - Y - Z`` or ``X -> Y -> Z``, whose links may be
+            groups (``X,W -> Y -> Z``).
         names: the variables, to have any other refused.
 
     Raises:

@@ -11,7 +11,9 @@ from bounds.errors import InputError
 from bounds.functional import Functional, I, Parser
 from bounds.subsets import check_names, mask_of, members
 
-_AT_MOST, _AT_LEAST, _EQUAL = ("<=", "≤"), (">=", "≥"), ("=", "==")
+_AT_MOST, _EQUAL = ("<=", "≤"), ("=", "==")
+#: Between the groups of a Markov chain; a chain reads the same in both directions, so an arrow says no more.
+_LINKS = ("-", "->", "→")
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Statement:
 
     @classmethod
     def parse(cls, text: str, names: Sequence[str] | None = None) -> Statement:
-        """Reads two sums with ``<=``, ``>=`` or ``=`` between them, or a Markov chain ``X - Y - Z``.
+        """Reads two sums with ``<=``, ``>=`` or ``=`` between them, or a Markov chain (``X - Y - Z``, ``X -> Y -> Z``).
 
         Raises:
             ParseError: pointing at the offending token.
@@ -55,6 +57,8 @@ def read_statements(several: Iterable[StatementLike], names: Sequence[str] | Non
 
     >>> [one.normal for one in read_statements(["I(A;C) <= I(A;B)", "A - B - C"])][1]
     '-H(B) + H(A,B) + H(C,B) - H(A,C,B) = 0'
+    >>> print(read_statements(["X,W -> Y -> Z"])[0].functional)
+    -H(Y) + H(Y,Z) + H(X,W,Y) - H(X,W,Y,Z)
 
     Raises:
         ParseError: pointing at the offending token; a variable that is not in ``names`` is one.
@@ -98,7 +102,7 @@ class _StatementParser(Parser):
 
     def statement(self) -> Statement:
         """The whole text as one statement."""
-        if self.token.kind == "name" and self.tokens[1].text in ("-", ","):
+        if self.token.kind == "name" and self.tokens[1].text in (*_LINKS, ","):
             return self.markov_chain()
         left = self.sum()
         relation = self.token
@@ -118,10 +122,12 @@ class _StatementParser(Parser):
     def markov_chain(self) -> Statement:
         """``A - B - C - ...``: given its neighbour, each group is independent of those before."""
         groups = [mask_of(self.group())]
-        while self.take("-"):
+        while self.take(*_LINKS):
             groups.append(mask_of(self.group()))
         if self.token.kind != "end" or len(groups) < 3:
-            raise self.fail("expected '-': a Markov chain is written X - Y - Z, other statements as H(...), I(...)")
+            raise self.fail(
+                "expected '-' or '->': a Markov chain is written X - Y - Z, other statements as H(...), I(...)"
+            )
         total, before = Functional(self.names, {}), 0
         for past, present, future in zip(groups, groups[1:], groups[2:], strict=False):
             before |= past

@@ -1,6 +1,7 @@
 """Hypothesis strategies for laws, schemes and finite models, corners included, that shrink to readable cases.
 
-Needs the ``property`` extra. A case is one string of bytes (:mod:`bounds.choices`), which Hypothesis draws and shrinks.
+Needs the ``property`` extra. A case is one string of bytes (:mod:`bounds.choices`), which Hypothesis draws and shrinks;
+the corners and how often they occur are said there.
 
 >>> from hypothesis import given
 >>> from bounds import mmvae, generative_discrepancy
@@ -20,19 +21,38 @@ from hypothesis import strategies as st
 
 from bounds import choices as decode
 from bounds.choices import Choices
+from bounds.common_cause import CommonCause
 from bounds.finite import TabularVAE
-from bounds.joints import CommonCause, Discrete, Gaussian
+from bounds.joints import Discrete, Gaussian
 from bounds.schemes import SubsetScheme
-
-#: Bytes of a drawn case; what it needs beyond is zero.
-LENGTH = 256
 
 _Made = TypeVar("_Made")
 
+#: Drawn at once: few cases need more than a second draw, and what is drawn and not read costs time.
+_BYTES = st.binary(min_size=64, max_size=64)
 
-def decoded(build: Callable[[Choices], _Made], length: int = LENGTH) -> st.SearchStrategy[_Made]:
+
+class _Drawn(Choices):
+    """Choices whose bytes are drawn when they are read."""
+
+    def __init__(self, draw: st.DrawFn) -> None:
+        super().__init__(b"")
+        self.draw = draw
+
+    def read(self, count: int) -> bytes:
+        while len(self.data) < self.position + count:
+            self.data += self.draw(_BYTES)
+        return super().read(count)
+
+
+def decoded(build: Callable[[Choices], _Made]) -> st.SearchStrategy[_Made]:
     """What ``build`` makes of random choices."""
-    return st.binary(min_size=length, max_size=length).map(lambda data: build(Choices(data)))
+
+    @st.composite
+    def made(draw: st.DrawFn) -> _Made:
+        return build(_Drawn(draw))
+
+    return made()
 
 
 def discrete_laws(
@@ -70,7 +90,7 @@ def schemes(n_modalities: int, allow_empty: bool = False) -> st.SearchStrategy[S
 
 def tabular_models(law: Discrete, scheme: SubsetScheme, max_latents: int = 3) -> st.SearchStrategy[TabularVAE]:
     """Finite VAEs for a law and a scheme: any prior, decoders and per-subset encoders, constant latents included."""
-    return decoded(lambda choices: decode.tabular_model(choices, law, scheme, max_latents), 4 * LENGTH)
+    return decoded(lambda choices: decode.tabular_model(choices, law, scheme, max_latents))
 
 
 def _counts(modalities: int | Sequence[int]) -> Sequence[int]:

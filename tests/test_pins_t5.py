@@ -26,6 +26,8 @@ from scipy.stats import binom
 
 from bounds import Discrete, SubsetScheme, elbo_ceiling, mmvae, total_correlation_term
 from bounds.lattice import marginal_entropy
+from bounds.theorems import Case
+from bounds.theorems.t5 import importance_weighted, systematic, twin_quarter_with_two_samples
 from toy_models import TabularVAE, elbo_terms, optimal_decoders, random_model, reference_models
 
 SEEDS = range(60)
@@ -89,7 +91,8 @@ def test_mixture_ceiling_is_not_vacuous_where_tcw_exceeds_the_entropy_of_the_wei
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_latent_of_label_and_copy_reaches_tcw(seed):
-    """T5: delta_mix* <= TCw, by Z = (A, X_A); the same code loses TCw + H(w) with its own density."""
+    """T5: delta_mix* <= TCw, by Z = (A, X_A); the same code loses TCw + H(w) with its own density. The ceiling of the
+    mixture's density is min(TCw, H(w)) above it."""
     rng = np.random.default_rng(seed)
     law = random_law(rng, (2, 3, 2), [2, 1] if seed % 2 else None, "scalar")
     scheme = random_scheme(rng, len(law.names))
@@ -97,6 +100,8 @@ def test_a_latent_of_label_and_copy_reaches_tcw(seed):
     tcw = float(total_correlation_term(law.unit_entropies(), scheme))
     assert abs(-terms.entropy - terms.mixture_elbo - tcw) < IDENTITY
     assert abs(-terms.entropy - terms.elbo - tcw - scheme.entropy) < IDENTITY
+    ceiling = float(elbo_ceiling(law.unit_entropies(), scheme, "mixture-density"))
+    assert abs(ceiling - terms.mixture_elbo - min(tcw, scheme.entropy)) < IDENTITY
 
 
 def test_pin_xor_mixture_of_four_codewords():
@@ -361,3 +366,72 @@ def test_mixture_denominator_limit(seed):
             limit += float(weight) * case.p[a, r] * (math.log(joint.sum()) - math.log(float(weight) / pi))
     # By Taylor, the error is -Var(ratio)/(2 K mean^2) + o(1/K): within 1e-3 for variation coefficients up to 10.
     assert abs(value - limit) < 1e-3
+
+
+# several samples that are drawn together
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_one_systematic_sample_is_one_sample(seed):
+    """T5: L_{A,1} = L_A, by whichever way the one sample is drawn."""
+    law, scheme, model = random_case(seed)
+    value = elbo_terms(model, law, scheme).elbo
+    assert abs(systematic(Case(law, scheme, model), 1) - value) < IDENTITY * max(1, abs(value))
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("k", [2, 3, 4])
+def test_systematic_samples_of_k_equal_parts_are_all_there_is_to_sum(seed, k):
+    """Each of the K-th parts of the encoder is drawn once, so the bound is ``E ln sum_{z: q > 0} p(z) p(x|z)``."""
+    rng = np.random.default_rng(seed)
+    law, scheme = random_law(rng, (2, 3)), mmvae(2)
+    model = random_model(law, scheme, 4, rng)
+    # latents with probabilities that are multiples of 1/K, in any order, some of them zero
+    parts = {a: rng.multinomial(k, np.full(4, 0.25), size=law.pmf.shape[a - 1]) for a in (1, 2)}
+    model = TabularVAE(model.prior, model.decoders, {a: part / k for a, part in parts.items()})
+    joint = joint_tables(model, law, scheme)[1].reshape(2, 3, 4)
+    by_hand = 0.0
+    for x, y in np.ndindex(2, 3):
+        for a, value in ((1, x), (2, y)):
+            if law.pmf[x, y]:
+                by_hand += 0.5 * law.pmf[x, y] * math.log(joint[x, y, parts[a][value] > 0].sum())
+    assert abs(systematic(Case(law, scheme, model), k) - by_hand) < IDENTITY
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("k", [2, 3])
+def test_systematic_samples_by_a_grid_of_their_common_number(seed, k):
+    """The integral over ``u`` in [0, 1/K) by its midpoints: off by at most one cell for each step of the quantiles."""
+    rng = np.random.default_rng(seed)
+    law, subset, cells = random_law(rng, (2, 3)), 0b01, 2000
+    scheme = SubsetScheme({subset: 1}, 2)
+    model = random_model(law, scheme, 3, rng)
+    joint = joint_tables(model, law, scheme)[1].reshape(2, 3, 3)
+    by_hand = spread = 0.0
+    for x, y in np.ndindex(2, 3):
+        q = model.encoders[subset][x]
+        ends = np.cumsum(q)[:-1]
+        u = (np.arange(cells) + 0.5) / cells / k
+        latents = np.searchsorted(ends, u[:, None] + np.arange(k) / k, side="right")
+        values = np.log((joint[x, y] / q)[latents].mean(axis=1))
+        by_hand += law.pmf[x, y] * values.mean()
+        spread += law.pmf[x, y] * (values.max() - values.min())
+    assert abs(systematic(Case(law, scheme, model), k) - by_hand) <= 3 * spread / cells + IDENTITY
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("k", [2, 3, 5])
+def test_the_ceiling_holds_for_systematic_samples(seed, k):
+    """T5: its proof uses that each sample has the law q_A(z|x_A), and not that samples are independent."""
+    law, scheme, model = random_case(seed)
+    ceiling = float(elbo_ceiling(law.unit_entropies(), scheme, "iwae", k=k))
+    for candidate in (model, optimal_decoders(law, scheme, model.encoders)):
+        assert systematic(Case(law, scheme, candidate), k) <= ceiling + IDENTITY
+
+
+def test_systematic_samples_attain_the_ceiling_where_the_credit_counts():
+    """Two equal values out of four, and two samples of which one covers the value: -3 ln2, and TC = ln4 > ln2."""
+    case = twin_quarter_with_two_samples()
+    assert_closed(systematic(case, 2), -3 * LN2)
+    assert_closed(float(elbo_ceiling(case.h, case.mixture, "iwae", k=2)), -3 * LN2)
+    assert importance_weighted(case, 2, own=True) == -math.inf  # both samples may be the same half

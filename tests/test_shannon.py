@@ -26,6 +26,8 @@ PROVED = [
     ("H(X,Y,Z) <= 1/2 H(X,Y) + 1/2 H(Y,Z) + 1/2 H(X,Z)", ()),
     ("I(X;W) <= I(Y;Z)", ("I(X;Z,W|Y) = 0", "I(X,Y;W|Z) = 0")),
     ("I(X;W) <= I(Y;Z)", ("X - Y - Z - W",)),
+    ("I(X;W) <= I(Y;Z)", ("X -> Y -> Z -> W",)),
+    ("I(X,W;Z) <= I(X,W;Y)", ("X,W -> Y -> Z",)),
     ("I(A;F) <= I(C;D)", ("A - B - C - D - E - F",)),
     ("I(X;Z) <= I(X;Y)", ("H(Z|Y) = 0",)),
     ("H(Z) <= H(X) + H(Y)", ("H(Z|X,Y) = 0",)),
@@ -47,6 +49,9 @@ REFUTED = [
     ("H(X) = H(Y)", ()),
     ("I(X;W) <= I(Y;Z)", ("I(X;Z,W|Y) = 0",)),
     ("I(X;Z) >= I(X;Y)", ("X - Y - Z",)),
+    ("I(X;Z) >= I(X;Y)", ("X -> Y -> Z",)),
+    ("I(X;Z) <= I(X;Y)", ("X -> Z -> Y",)),
+    ("I(X;Z) <= I(X;W)", ("X,W -> Y -> Z",)),
     ("H(M) <= H(K)", ("I(M;C) = 0",)),
     ("H(M) >= H(K)", ("I(M;C) = 0", "H(M|C,K) = 0")),
     ("I(A;B) <= I(A;B|C) + I(A;B|D) + I(C;D)", ()),  # Ingleton
@@ -285,6 +290,15 @@ def test_errors_point_at_the_token_of_claim_or_assumption():
     assert caught.value.position == 6
     with pytest.raises(InputError, match="7 is no statement"):
         prove("H(X) >= 0", [7])
+
+
+def test_an_arrow_is_a_link_of_a_chain_and_keeps_its_form():
+    arrows, dashes = (prove("I(X,W;Z) <= I(X,W;Y)", f"X,W {link} Y {link} Z") for link in ("->", "-"))
+    assert arrows.certificate.derivations[0].elementals == dashes.certificate.derivations[0].elementals
+    assert "given: X,W -> Y -> Z\n" in str(arrows)
+    with pytest.raises(ParseError, match="a Markov chain is written") as caught:
+        prove("I(X;Z) <= I(X;Y)", ["X -> Y"])
+    assert caught.value.position == 6
 
 
 def test_a_claim_may_be_a_functional_or_a_statement():

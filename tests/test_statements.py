@@ -19,6 +19,10 @@ READ = [
     ("I(X;Y) = 0", "H(X) + H(Y) - H(X,Y)", "="),
     ("X - Y - Z", "-H(Y) + H(X,Y) + H(Y,Z) - H(X,Y,Z)", "="),
     ("X,Y - Z - X", "-H(Z) + H(X,Z)", "="),
+    ("X -> Y -> Z", "-H(Y) + H(X,Y) + H(Y,Z) - H(X,Y,Z)", "="),
+    ("X->Y→Z", "-H(Y) + H(X,Y) + H(Y,Z) - H(X,Y,Z)", "="),
+    ("X - Y -> Z", "-H(Y) + H(X,Y) + H(Y,Z) - H(X,Y,Z)", "="),
+    ("X,Y -> Z -> X", "-H(Z) + H(X,Z)", "="),
 ]
 
 
@@ -27,6 +31,18 @@ def test_what_is_read(text, functional, relation):
     found = Statement.parse(text, XYZ)
     assert found.functional == Functional.parse(functional, found.functional.names)
     assert (found.relation, str(found)) == (relation, text)
+
+
+@pytest.mark.parametrize("link", [" - ", " -> ", "->", "-", " → "])
+def test_every_link_gives_the_same_chain(link):
+    for groups in (["A", "B", "C"], ["A,D", "B", "C"], ["A", "B,D", "C,E", "F"]):
+        chain, plain = read_statements([link.join(groups), " - ".join(groups)])
+        assert (chain.functional, chain.relation) == (plain.functional, plain.relation)
+
+
+def test_a_group_in_a_chain_is_forgotten_as_a_whole():
+    found = Statement.parse("X,W -> Y -> Z")
+    assert found.functional == Functional.parse("I(X,W;Z|Y)", ["X", "W", "Y", "Z"])
 
 
 def test_a_long_chain_says_that_each_variable_forgets():
@@ -53,8 +69,21 @@ WRONG = [
     ("X,Y^", "a Markov chain is written"),
     ("X - Y -^", "expected a variable"),
     ("X - Y - Z ^= 0", "a Markov chain is written"),
-    ("X -^> Y", "unexpected character '>'"),
     ("X - Y - ^W", "unknown variable 'W'"),
+    ("X -> Y^", "a Markov chain is written"),
+    ("X -> Y ->^", "expected a variable"),
+    ("X -> ^-> Z", "expected a variable"),
+    ("X -> Y, ^-> Z", "expected a variable"),
+    ("X -> ^H(Y) -> Z", "unknown variable 'H'"),
+    ("X -> Y -> Z ^>= 0", "a Markov chain is written"),
+    ("X -> Y ^<- Z", "unexpected character '<'"),
+    ("X -^- Y", "expected a variable"),
+    ("X - ^> Y", "unexpected character '>'"),
+    ("H(X) ^-> H(Y)", "expected <=, >= or = between"),
+    ("H(X) ^-> Y -> Z", "expected <=, >= or = between"),
+    ("H(X) - H(Y) >= 0 ^-> Z", "unexpected '->'"),
+    ("I(X;Y|Z ^-> X) = 0", "expected '\\)'"),
+    ("^-> Y -> Z", "expected H"),
 ]
 
 

@@ -1,25 +1,28 @@
 """The registry: every claim has the status that its check finds, and what it prints can be redone by hand."""
 
+import importlib
 import json
 import math
+import sys
 from dataclasses import replace
 from fractions import Fraction
 from html.parser import HTMLParser
-from types import SimpleNamespace
 
-import hypothesis
+import numpy as np
 import pytest
+from hypothesis import strategies
 
 import bounds.cli
-from bounds import InputError
+from bounds import Gaussian, InputError
 from bounds.choices import Choices
 from bounds.cli import main
 from bounds.theorem_report import show, verdicts_to_html, verdicts_to_json, verdicts_to_markdown
 from bounds.theorems import DEFAULT_EXAMPLES, REGISTRY, Case, Theorem, check, find, verify
 from bounds.theorems.base import TOLERANCE
-from bounds.theorems.verify import LENGTH
 
 EXAMPLES = 150
+#: The module; its package has a function of this name.
+VERIFY = importlib.import_module("bounds.theorems.verify")
 #: Margins of sums near 1 that are zero but for rounding.
 ROUNDING = 1e-12
 FAILING = [one.id for one in REGISTRY.values() if not one.holds or one.without is not None]
@@ -62,9 +65,8 @@ def test_every_claim_is_as_claimed(id):
 @pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("id", FAILING)
 def test_what_fails_is_found_failing_whatever_the_seed(id, seed, monkeypatch):
-    """Without shrinking, which is slow and comes after the search that is meant here."""
-    generate = hypothesis.Phase.generate
-    monkeypatch.setattr(hypothesis, "Phase", SimpleNamespace(generate=generate, shrink=generate))
+    """Without shrinking, which comes after the search that is meant here."""
+    monkeypatch.setattr(VERIFY, "_shrunk", lambda *_: None)
     theorem = replace(REGISTRY[id], proof=None)
     verdict = check(theorem, DEFAULT_EXAMPLES, seed)
     assert verdict.as_claimed
@@ -199,6 +201,73 @@ def numbered_as(n):
     return Case(None, None, None, {"n": n})
 
 
+# --- the search -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("no_law")
+def test_the_simplest_case_comes_first_and_then_the_seed_decides():
+    def cases(seen):
+        def build(choices):
+            seen.append(choices.read(3))
+            return numbered_as(0)
+
+        return build
+
+    first, again, other = [], [], []
+    for seed, seen in ((0, first), (0, again), (1, other)):
+        check(trivial(lambda n: 0.0, cases=cases(seen)), 10, seed)
+    assert first == again
+    assert len(set(first)) == 10
+    assert first[0] == other[0] == bytes(3)
+    assert not set(first[1:]) & set(other[1:])
+
+
+@pytest.mark.usefixtures("no_law")
+def test_a_counterexample_stays_as_it_was_found_where_shrinking_does_not_see_it(monkeypatch):
+    claim = trivial(lambda n: -1.0 if n > 200 else 0.0)
+    assert check(claim, 100).counterexample.numbers == {"settings": {"n": 201}}
+    monkeypatch.setattr("bounds.strategies.decoded", lambda cases: strategies.just(numbered_as(0)))
+    found = check(claim, 100)
+    assert found.status == "refuted"
+    assert found.counterexample.margin == -1
+    assert found.counterexample.numbers["settings"]["n"] > 201
+
+
+@pytest.mark.usefixtures("no_law")
+def test_shrinking_needs_hypothesis(monkeypatch):
+    monkeypatch.setitem(sys.modules, "hypothesis", None)
+    assert check(trivial(lambda n: 0.0), 10).as_claimed
+    with pytest.raises(InputError, match=r"multimodal-bounds\[property\]"):
+        check(trivial(lambda n: -1.0), 10)
+
+
+@pytest.mark.parametrize("id", REGISTRY)
+def test_no_case_reads_more_than_is_drawn(id):
+    rng = np.random.default_rng(0)
+    for build in (REGISTRY[id].cases, *((REGISTRY[id].without or ("", None))[1:])):
+        for _ in range(100 if build else 0):
+            choices = Choices(rng.bytes(VERIFY.LENGTH))
+            build(choices)
+            assert choices.position <= VERIFY.LENGTH
+
+
+def test_a_case_says_what_it_lacks():
+    bare = Case(Gaussian([[1.0]]))
+    for what, message in (("table", "discrete law"), ("vae", "finite model"), ("mixture", "scheme")):
+        with pytest.raises(InputError, match=f"this case has no {message}"):
+            getattr(bare, what)
+
+
+@pytest.mark.parametrize("id", [one.id for one in REGISTRY.values() if one.holds])
+def test_every_bound_that_holds_has_a_case_in_which_it_is_tight(id):
+    """Or random ones show that it is an identity, which is always tight; T8.limits is about a limit."""
+    theorem = REGISTRY[id]
+    if theorem.witness is None and id != "T8.limits":
+        rng = np.random.default_rng(0)
+        margins = [theorem.margin(theorem.cases(Choices(rng.bytes(VERIFY.LENGTH)))) for _ in range(30)]
+        assert max(map(abs, margins)) <= TOLERANCE
+
+
 # --- what is printed can be redone by hand --------------------------------------------------------------------------
 
 
@@ -279,7 +348,7 @@ def test_a_proof_is_printed_with_its_certificates():
 
 @pytest.mark.parametrize("id", REGISTRY)
 def test_a_case_is_ready_for_json(id):
-    for data in (bytes(LENGTH), bytes(range(256)) * 2, bytes([255 - i % 7 * 31 for i in range(LENGTH)])):
+    for data in (b"", bytes(range(256)) * 8, bytes([255 - i % 7 * 31 for i in range(VERIFY.LENGTH)])):
         case = REGISTRY[id].cases(Choices(data))
         assert json.loads(json.dumps(case.to_dict(), allow_nan=False))["law"]
 
@@ -287,7 +356,7 @@ def test_a_case_is_ready_for_json(id):
 @pytest.mark.parametrize("id", REGISTRY)
 def test_the_simplest_case_of_a_claim_that_holds_satisfies_it(id):
     theorem = REGISTRY[id]
-    case = theorem.cases(Choices(bytes(LENGTH)))
+    case = theorem.cases(Choices(b""))
     if theorem.holds:
         assert not theorem.violated_by(case)
     for make in theorem.known.values():
@@ -434,6 +503,13 @@ def test_prove_exits_with_0_for_what_is_proved(capsys):
     assert err == ""
 
 
+def test_prove_reads_arrows(capsys):
+    assert main(["prove", "I(X,W;Z) <= I(X,W;Y)", "--given", "X,W -> Y -> Z"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("proved: I(X,W;Z) <= I(X,W;Y)\ngiven: X,W -> Y -> Z\n")
+    assert err == ""
+
+
 def test_prove_exits_with_1_for_what_is_not(capsys):
     assert main(["prove", "H(X|Y) <= I(X;Y)"]) == 1
     out, err = capsys.readouterr()
@@ -462,6 +538,9 @@ def test_prove_prints_json(capsys):
         (["I(X) >= 0"], "I"),
         (["H(X) >= 0 >= 0"], None),
         (["H(X|Y) <= H(X)", "--given", "X - Y - "], None),
+        (["H(X|Y) <= H(X)", "--given", "X -> -> Y"], "-> Y"),
+        (["H(X|Y) <= H(X)", "--given", "X -> Y <- Z"], "<- Z"),
+        (["H(X) -> H(Y)"], "-> H(Y)"),
         (["H(X) @ H(Y)"], "@"),
     ],
 )

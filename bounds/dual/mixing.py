@@ -211,6 +211,11 @@ def _derivatives(program: DecoderProgram, mixture: Mixture) -> tuple[np.ndarray,
             block = slice(own.start + 1 + a, own.start + 1 + b)
             law = v[k, a:b]
             hessian[block, block] -= power * used[k] * (np.diag(law) - np.outer(law, law))
+    for k in range(len(weights)):  # a common shift of a unit's log decoders changes nothing
+        for a, b in zip(program.starts, program.starts[1:], strict=False):
+            block = slice(k * width + 1 + a, k * width + 1 + b)
+            hessian[:, block] -= np.outer(hessian[:, block].sum(axis=1), v[k, a:b])
+            hessian[block] -= np.outer(v[k, a:b], hessian[block].sum(axis=0))
     logits = np.arange(0, len(weights) * width, width)
     hessian[np.ix_(logits, logits)] -= np.diag(weights) - np.outer(weights, weights)
     scale = np.concatenate([used[:, None], power * used[:, None] * v], axis=1)

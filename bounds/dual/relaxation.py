@@ -119,7 +119,8 @@ class Relaxation:
         height = np.maximum(heights.sum(axis=1), FLAT)
         least = np.maximum(0.1 * heights, 1e-14)  # above the rounding of the gaps
         slopes, offsets, levels, phi, shares = self._start(cells, ends, values, least)
-        t = phi.max(axis=1) + 0.1 * np.maximum(np.ptp(phi, axis=1), height)
+        top = phi.max(axis=1)
+        t = top + np.maximum(0.1 * np.maximum(np.ptp(phi, axis=1), height), 1e-15 * (1 + np.abs(top)))
         weights = 1 / (t[:, None] - phi)
         weights /= weights.sum(axis=1, keepdims=True)
         means = self._means(shares, weights)
@@ -281,8 +282,12 @@ class Relaxation:
 
 
 def _least_offsets(slopes: np.ndarray, ends: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The least sum of offsets that puts the linear functions above the entropies at both ends, hence between."""
-    return np.asarray((values - slopes * ends).max(axis=0).sum(axis=1))
+    """The least sum of offsets that puts the linear functions above the entropies at both ends, hence between.
+
+    On narrow cells slopes may be of any size; the second term is the rounding of their sums with ends and targets.
+    """
+    rounding = np.finfo(np.float64).eps * slopes.shape[1] * np.abs(slopes).sum(axis=1)
+    return np.asarray((values - slopes * ends).max(axis=0).sum(axis=1) + rounding)
 
 
 def _terms(

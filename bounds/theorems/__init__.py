@@ -7,8 +7,8 @@
 
 from __future__ import annotations
 
-from bounds.theorems.base import Case, Evidence, Theorem
-from bounds.theorems.registry import REGISTRY, find, verify
+from bounds.theorems.base import Case, Evidence, Status, Theorem
+from bounds.theorems.registry import REGISTRY, find, verify, verify_all
 from bounds.theorems.verify import DEFAULT_EXAMPLES, Counterexample, Verdict, check
 
 __all__ = [
@@ -17,9 +17,11 @@ __all__ = [
     "Case",
     "Counterexample",
     "Evidence",
+    "Status",
     "Theorem",
     "Verdict",
     "check",
     "find",
     "verify",
+    "verify_all",
 ]

@@ -12,12 +12,14 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bounds.ceilings import elbo_ceiling
 from bounds.choices import Choices
+from bounds.common_cause import CommonCause
 from bounds.elbo import ElboTerms
 from bounds.entropies import EntropyVector
 from bounds.errors import InputError
-from bounds.finite import TabularVAE, elbo_terms
-from bounds.joints import CommonCause, Discrete, Gaussian
+from bounds.finite import TabularVAE, elbo_terms, objective
+from bounds.joints import Discrete, Gaussian
 from bounds.schemes import SubsetScheme
 from bounds.subsets import format_subset
 
@@ -55,16 +57,48 @@ class Case:
         Raises:
             InputError: a case without a scheme, a model or a discrete law.
         """
-        if not isinstance(self.law, Discrete) or self.model is None:
-            raise InputError("this case has no finite model of a discrete law")
-        return elbo_terms(self.model, self.law, self.mixture)
+        return elbo_terms(self.vae, self.table, self.mixture)
+
+    @property
+    def table(self) -> Discrete:
+        """The law, where it is discrete.
+
+        Raises:
+            InputError: it is not.
+        """
+        if not isinstance(self.law, Discrete):
+            raise InputError("this case has no discrete law")
+        return self.law
+
+    @property
+    def vae(self) -> TabularVAE:
+        """The model.
+
+        Raises:
+            InputError: a case without one.
+        """
+        if self.model is None:
+            raise InputError("this case has no finite model")
+        return self.model
 
     @property
     def mixture(self) -> SubsetScheme:
-        """The scheme."""
+        """The scheme.
+
+        Raises:
+            InputError: a case without one.
+        """
         if self.scheme is None:
             raise InputError("this case has no scheme")
         return self.scheme
+
+    def ceiling(self, name: str = "own-density", **parameters: Any) -> float:
+        """The ceiling of an objective, in nats."""
+        return float(elbo_ceiling(self.h, self.mixture, name, **parameters))
+
+    def objective(self, name: str = "own-density", **parameters: Any) -> float:
+        """The model's value of an objective, in nats."""
+        return objective(self.vae, self.table, self.mixture, name, **parameters)
 
     def to_dict(self) -> dict[str, Any]:
         """The exact numbers, so that a reader can redo the check."""
@@ -134,9 +168,13 @@ class Theorem:
     note: str = ""
 
     def violated_by(self, case: Case) -> bool:
-        """Whether the claim fails in this case by more than rounding."""
-        margin = self.margin(case)
-        return math.isnan(margin) or margin < -TOLERANCE
+        """Whether the claim fails in this case."""
+        return violates(self.margin(case))
+
+
+def violates(margin: float) -> bool:
+    """Whether a margin is below zero by more than rounding, or not a number."""
+    return math.isnan(margin) or margin < -TOLERANCE
 
 
 def at_least(left: float, right: float) -> float:

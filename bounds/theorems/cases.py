@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from bounds import choices as decode
 from bounds.choices import Choices
 from bounds.finite import optimal_decoders
 from bounds.joints import Discrete
+from bounds.schemes import SubsetScheme, mmvae, mopoe
 from bounds.theorems.base import Case
 
 #: What makes a case of choices.
@@ -17,6 +19,12 @@ Builder = Callable[[Choices], Case]
 Settings = Mapping[str, Callable[[Choices], Any]]
 
 UP_TO_3 = (2, 1, 3)
+
+
+@cache
+def alone(subset: int, n_modalities: int) -> SubsetScheme:
+    """The scheme that encodes one subset always, to ask for its own terms."""
+    return SubsetScheme({subset: 1}, n_modalities, allow_empty=True)
 
 
 def law(choices: Choices, modalities: Sequence[int], units: int) -> Discrete:
@@ -62,7 +70,7 @@ def code_cases(
 
     def build(choices: Choices) -> Case:
         data = decode.linear_code(choices, modalities, units=units)
-        scheme = decode.subset_scheme(choices, len(data.names), allow_empty=True)
+        scheme = choices.pick((mmvae, mopoe))(len(data.names))
         model = decode.code_model(choices, data, scheme)
         if best:
             model = optimal_decoders(data, scheme, model.encoders)

@@ -120,6 +120,7 @@ CONSTANT = Theorem(
     constant_growth_cases,
     depends=("COR2",),
     proof=proofs.constant,
+    witness=lambda: Case(Discrete(np.ones((1, 1))), None, None, {"family": "mmvae"}),
     known={
         "two fair bits, MMVAE (ln 2 to 4/3 ln 2)": lambda: two_bits_and_a_constant("mmvae"),
         "two fair bits, MoPoE (2/3 ln 2 to 6/7 ln 2)": lambda: two_bits_and_a_constant("mopoe"),

@@ -9,9 +9,10 @@ import numpy as np
 from bounds.ceilings import generative_discrepancy, total_correlation_term
 from bounds.choices import Choices, gaussian_law
 from bounds.joints import Gaussian
-from bounds.schemes import SubsetScheme, mmvae
+from bounds.schemes import mmvae
 from bounds.theorems import proofs
 from bounds.theorems.base import Case, Theorem, equal
+from bounds.theorems.cases import alone
 
 
 def latent_cases(choices: Choices) -> Case:
@@ -53,9 +54,7 @@ def equicorrelated_cases(choices: Choices) -> Case:
     count = choices.integer(1, 6)
     rho = choices.integer(0, 19) / 20
     law = Gaussian((1 - rho) * np.eye(count) + rho)
-    return Case(
-        law, SubsetScheme({choices.integer(0, (1 << count) - 1): 1}, count, allow_empty=True), None, {"rho": rho}
-    )
+    return Case(law, alone(choices.integer(0, (1 << count) - 1), count), None, {"rho": rho})
 
 
 def _closed_forms(case: Case) -> float:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from bounds.choices import Choices
+from bounds.choices import Choices, code_model, linear_code, normalised
 from bounds.joints import Discrete
+from bounds.schemes import mmvae
+from bounds.subsets import members
 from bounds.theorems.base import Case
 from bounds.theorems.cases import law
 from bounds.theorems.tables import kl
 
-#: Values of each private latent.
-PRIVATE = 2
+#: Values of each private latent of a random model.
+PRIVATE = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,111 +26,139 @@ class PrivateModel:
     Args:
         prior: ``(Z,)``.
         private_priors: for each modality ``(U,)``.
-        decoders: for each modality and each of its units ``(Z, U, k)``.
+        decoders: for each decoder unit ``(Z, U, k)``.
         shared: for each modality ``(cells of x_n, Z)``, ``q(z|x_n)``.
         own: for each modality ``(cells of x_n, U)``, ``q(u_n|x_n)``.
         auxiliary: for each modality ``(U,)``, the prior ``r(u_n)`` of cross-reconstruction.
     """
 
     prior: np.ndarray
-    private_priors: tuple[np.ndarray, ...]
-    decoders: tuple[tuple[np.ndarray, ...], ...]
-    shared: tuple[np.ndarray, ...]
-    own: tuple[np.ndarray, ...]
-    auxiliary: tuple[np.ndarray, ...]
+    private_priors: Sequence[np.ndarray]
+    decoders: Sequence[np.ndarray]
+    shared: Sequence[np.ndarray]
+    own: Sequence[np.ndarray]
+    auxiliary: Sequence[np.ndarray]
 
 
 def private_cases(choices: Choices) -> Case:
-    """Two modalities of one or two units, and any private-latent model, or one whose own latents copy a unit."""
-    data = law(choices, (2,), 2)
+    """Two or three modalities of one or two units under MMVAE, and a model with private latents.
+
+    Anything, or a shared latent that guesses a code of the data, or private latents that copy their modalities.
+    """
+    data = law(choices, (2, 3), 2)
+    kind = choices.pick((_any, _code, _copies))
+    return Case(data, mmvae(len(data.names)), None, {"private": kind(choices, data)})
+
+
+def copying_cases(choices: Choices) -> Case:
+    """Linear functions of fair bits in one or two equal pixels, copied by private latents: where units share most."""
+    data = linear_code(choices, (2, 3), units=2)
+    return Case(data, mmvae(len(data.names)), None, {"private": _copies(choices, data)})
+
+
+def _any(choices: Choices, data: Discrete) -> PrivateModel:
     latents = choices.integer(1, 2)
-    sizes = _cells(data)
-    copying = choices.integer(0, 1) == 1
-    decoders, own = [], []
-    for m in range(2):
-        alphabets = _unit_alphabets(data, m)
-        if copying:
-            # u_m is the first unit (up to PRIVATE values), and every unit is read off it where they agree
-            first = np.unravel_index(np.arange(sizes[m]), alphabets)[0] % PRIVATE
-            own.append(np.eye(PRIVATE)[first])
-            decoders.append(tuple(_copies(latents, k) for k in alphabets))
-        else:
-            own.append(choices.laws([sizes[m], PRIVATE]))
-            decoders.append(tuple(choices.laws([latents, PRIVATE, k]) for k in alphabets))
-    model = PrivateModel(
+    return PrivateModel(
         choices.laws([latents]),
-        tuple(choices.laws([PRIVATE]) for _ in range(2)),
-        tuple(decoders),
-        tuple(choices.laws([size, latents]) for size in sizes),
-        tuple(own),
-        tuple(choices.laws([PRIVATE]) for _ in range(2)),
+        _privately(choices, data),
+        [choices.laws([latents, PRIVATE, k]) for k in data.unit_alphabets],
+        [choices.laws([cells, latents]) for cells in data.modality_pmf.shape],
+        [choices.laws([cells, PRIVATE]) for cells in data.modality_pmf.shape],
+        _privately(choices, data),
     )
-    return Case(data, None, None, {"private": model})
 
 
-def _copies(latents: int, k: int) -> np.ndarray:
-    """A unit that equals ``u`` but for one per cent."""
-    row = np.full((PRIVATE, k), 0.01 / k)
-    row[np.arange(PRIVATE), np.arange(PRIVATE) % k] += 0.99
-    return np.broadcast_to(row, (latents, PRIVATE, k))
+def _code(choices: Choices, data: Discrete) -> PrivateModel:
+    """Private latents that nobody reads."""
+    model = code_model(choices, data, mmvae(len(data.names)))
+    unread = [np.ones(1) for _ in data.names]
+    return PrivateModel(
+        model.prior,
+        unread,
+        [decoder[:, None, :] for decoder in model.decoders],
+        [model.encoders[1 << m].reshape(cells, -1) for m, cells in enumerate(data.modality_pmf.shape)],
+        [np.ones((cells, 1)) for cells in data.modality_pmf.shape],
+        unread,
+    )
+
+
+def _copies(choices: Choices, data: Discrete) -> PrivateModel:
+    """The private latents copy their modalities, up to :data:`PRIVATE` cells, with the best decoders, blurred."""
+    blur = choices.pick((0.01, 0.3, 0.1))
+    table = data.pmf.reshape(data.unit_alphabets)
+    own, priors, decoders = [], [], []
+    for m, units in enumerate(map(members, data.layout.modality_units)):
+        modality = table.sum(axis=tuple(u for u in range(table.ndim) if u not in units))
+        own.append(np.eye(PRIVATE)[np.arange(modality.size) % PRIVATE])
+        joint = modality[..., None] * own[m].reshape([*modality.shape, PRIVATE])
+        priors.append(joint.sum(axis=tuple(range(len(units)))))
+        for i, k in enumerate(modality.shape):
+            pair = joint.sum(axis=tuple(j for j in range(len(units)) if j != i)).T
+            decoders.append((blur / k + (1 - blur) * normalised(pair))[None])
+    unread = [np.ones((cells, 1)) for cells in data.modality_pmf.shape]
+    return PrivateModel(np.ones(1), priors, decoders, unread, own, _privately(choices, data))
+
+
+def _privately(choices: Choices, data: Discrete) -> list[np.ndarray]:
+    return [choices.laws([PRIVATE]) for _ in data.names]
+
+
+def label_and_parity() -> Case:
+    """Three modalities that show one fair label and a bit each, the bits of even parity; ``Z`` is the label.
+
+    The label is paid for once and every bit by itself: both ceilings are ``-4 ln 2``.
+    """
+    label, bit, one = np.eye(2)[:, None, :], np.full((2, 1, 2), 0.5), np.ones(1)
+    cells = np.indices((2,) * 6)
+    labels, bits = cells[::2], cells[1::2]
+    possible = (labels == labels[0]).all(axis=0) & (bits.sum(axis=0) % 2 == 0)
+    data = Discrete(possible / possible.sum(), sizes=[2, 2, 2], units="scalar")
+    read, unread = np.repeat(np.eye(2), 2, axis=0), np.ones((4, 1))
+    model = PrivateModel(np.full(2, 0.5), [one] * 3, [label, bit] * 3, [read] * 3, [unread] * 3, [one] * 3)
+    return Case(data, mmvae(3), None, {"private": model})
 
 
 def private_elbo(model: PrivateModel, data: Discrete, auxiliary: bool) -> float:
     """The MMVAE-weighted K=1 ELBO, with own density in every KL.
 
-    Every ``u_n`` comes from ``q(u_n|x_n)``; with ``auxiliary`` those of the modality that is not encoded come from
+    Every ``u_n`` comes from ``q(u_n|x_n)``; with ``auxiliary`` those of modalities that are not encoded come from
     ``r(u_n)`` and have no KL.
     """
-    joint = data.modality_pmf
+    count = len(data.names)
+    likelihoods = [_log_likelihood(model, data, n) for n in range(count)]
     total = 0.0
-    for m in range(2):
-        total += _shared_kl(model, data, m)
-        for n in range(2):
-            pair = _pair(joint, m, n)
+    for m in range(count):
+        known = _pair(data, m, m).sum(axis=1)
+        total -= kl(known[:, None] * model.shared[m], model.shared[m], model.prior)
+        for n in range(count):
+            pair = _pair(data, n, m)
             drawn = auxiliary and n != m
             private = np.broadcast_to(model.auxiliary[n], model.own[n].shape) if drawn else model.own[n]
             # the joint law of the target, the shared latent that x_m gives, and the private one
-            weights = np.einsum("xz,xu->xzu", pair @ model.shared[m], private)
-            total += _expected(weights, _log_likelihood(model, data, n))
+            weights = (pair @ model.shared[m])[:, :, None] * private[:, None, :]
+            here = weights > 0
+            total += float(weights[here] @ likelihoods[n][here])
             if not drawn:
                 total -= kl(pair.sum(axis=1)[:, None] * model.own[n], model.own[n], model.private_priors[n])
-    return total / 2
+    return total / count
 
 
-def _shared_kl(model: PrivateModel, data: Discrete, m: int) -> float:
-    marginal = data.modality_pmf.sum(axis=1 - m)
-    return -kl(marginal[:, None] * model.shared[m], model.shared[m], model.prior)
-
-
-def _pair(joint: np.ndarray, m: int, n: int) -> np.ndarray:
+def _pair(data: Discrete, n: int, m: int) -> np.ndarray:
     """``(cells of x_n, cells of x_m)``: their joint law."""
-    if m == n:
-        return np.diag(joint.sum(axis=1 - m))
-    return joint if n == 0 else joint.T
+    pmf = data.modality_pmf
+    kept = pmf.sum(axis=tuple(axis for axis in range(pmf.ndim) if axis not in (n, m)))
+    return np.asarray(np.diag(kept) if n == m else kept if n < m else kept.T)
 
 
 def _log_likelihood(model: PrivateModel, data: Discrete, n: int) -> np.ndarray:
     """``(cells of x_n, Z, U)``: ``ln p(x_n|z,u_n)``."""
-    cells = np.unravel_index(np.arange(_cells(data)[n]), _unit_alphabets(data, n))
+    units = members(data.layout.modality_units[n])
+    values = np.unravel_index(np.arange(data.modality_pmf.shape[n]), _alphabets(data, n))
     with np.errstate(divide="ignore"):
-        return sum(
-            (
-                np.moveaxis(np.log(decoder), -1, 0)[values]
-                for decoder, values in zip(model.decoders[n], cells, strict=True)
-            ),
-            np.zeros(()),
-        )
+        logs = [np.log(model.decoders[u])[:, :, value] for u, value in zip(units, values, strict=True)]
+    return np.moveaxis(np.sum(logs, axis=0), -1, 0)
 
 
-def _expected(weights: np.ndarray, values: np.ndarray) -> float:
-    here = weights > 0
-    return float(weights[here] @ values[here])
-
-
-def _unit_alphabets(data: Discrete, m: int) -> tuple[int, ...]:
-    units = [u for u in range(len(data.unit_alphabets)) if data.layout.modality_units[m] >> u & 1]
-    return tuple(data.unit_alphabets[u] for u in units)
-
-
-def _cells(data: Discrete) -> tuple[int, ...]:
-    return tuple(data.modality_pmf.shape)
+def _alphabets(data: Discrete, m: int) -> tuple[int, ...]:
+    """Of the units of one modality."""
+    return tuple(data.unit_alphabets[u] for u in members(data.layout.modality_units[m]))

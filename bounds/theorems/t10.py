@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
-from bounds.ceilings import elbo_ceiling, total_correlation_term
-from bounds.choices import Choices
-from bounds.finite import TabularVAE, objective
+from bounds.ceilings import total_correlation_term
+from bounds.choices import Choices, code_model, tabular_model
+from bounds.entropies import EntropyVector
+from bounds.finite import TabularVAE
 from bounds.functional import Functional, I
 from bounds.joints import Discrete
-from bounds.schemes import SubsetScheme, mmvae, mvae_subsampled
+from bounds.schemes import full, mvae_subsampled
 from bounds.subsets import members
 from bounds.theorems import proofs
 from bounds.theorems.base import Case, Theorem, at_least
-from bounds.theorems.cases import law, law_cases, model_cases
-from bounds.theorems.private import PrivateModel, private_cases, private_elbo
+from bounds.theorems.cases import alone, law, law_cases, model_cases
+from bounds.theorems.private import copying_cases, label_and_parity, private_cases, private_elbo
 from bounds.theorems.t0 import reference_case
 from bounds.theorems.tables import Tables, kl, ratio
 
@@ -34,32 +36,21 @@ def _scaled(case: Case) -> dict[str, float]:
 
 
 def _rescaled(case: Case) -> float:
-    assert isinstance(case.law, Discrete)
-    assert case.model is not None
     given = {"beta": case.settings["beta"], "scales": _scaled(case)}
-    ceiling = float(elbo_ceiling(case.h, case.mixture, "rescaled", **given))
-    return at_least(ceiling, objective(case.model, case.law, case.mixture, "rescaled", **given))
+    return at_least(case.ceiling("rescaled", **given), case.objective("rescaled", **given))
 
 
 def _beta_margin(case: Case) -> float:
-    assert isinstance(case.law, Discrete)
-    assert case.model is not None
-    beta = case.settings["beta"]
-    ceiling = float(elbo_ceiling(case.h, case.mixture, "beta", beta=beta))
-    return at_least(ceiling, objective(case.model, case.law, case.mixture, "beta", beta=beta))
+    given = {"beta": case.settings["beta"]}
+    return at_least(case.ceiling("beta", **given), case.objective("beta", **given))
 
 
 def _t2_for_beta(case: Case) -> float:
-    assert isinstance(case.law, Discrete)
-    assert case.model is not None
-    value = objective(case.model, case.law, case.mixture, "beta", beta=case.settings["beta"])
-    return at_least(float(elbo_ceiling(case.h, case.mixture)), value)
+    return at_least(case.ceiling(), case.objective("beta", beta=case.settings["beta"]))
 
 
 def subsampled_cases(choices: Choices) -> Case:
     """A model with an encoder for every term of MVAE's sum of ELBOs."""
-    from bounds.choices import code_model, tabular_model
-
     data = law(choices, (2, 3, 1), 1)
     scheme = mvae_subsampled(len(data.names), choices.integer(0, 2))
     return Case(data, scheme, choices.pick((tabular_model, code_model))(choices, data, scheme))
@@ -73,40 +64,25 @@ def independent_bits_without_a_latent() -> Case:
 
 
 def _subsampled(case: Case) -> float:
-    assert isinstance(case.law, Discrete)
-    assert case.model is not None
-    ceiling = float(elbo_ceiling(case.h, case.mixture, "sub-sampled"))
-    return at_least(ceiling, objective(case.model, case.law, case.mixture, "sub-sampled"))
+    return at_least(case.ceiling("sub-sampled"), case.objective("sub-sampled"))
 
 
-def _own(case: Case) -> float:
-    assert isinstance(case.law, Discrete)
-    model: PrivateModel = case.settings["private"]
-    ceiling = float(elbo_ceiling(case.h, mmvae(len(case.law.names)), "private-own"))
-    return at_least(ceiling, private_elbo(model, case.law, auxiliary=False))
+def _private(ceiling: str, auxiliary: bool) -> Callable[[Case], float]:
+    """A ceiling held against models with private latents, whose unseen ones are encoded or auxiliary."""
 
+    def margin(case: Case) -> float:
+        return at_least(case.ceiling(ceiling), private_elbo(case.settings["private"], case.table, auxiliary))
 
-def _auxiliary(case: Case) -> float:
-    assert isinstance(case.law, Discrete)
-    model: PrivateModel = case.settings["private"]
-    ceiling = float(elbo_ceiling(case.h, mmvae(len(case.law.names)), "private-auxiliary"))
-    return at_least(ceiling, private_elbo(model, case.law, auxiliary=True))
-
-
-def _unit_level_for_own(case: Case) -> float:
-    """The unit-level ceiling, held against own private encoders, which can carry what the units share."""
-    assert isinstance(case.law, Discrete)
-    ceiling = float(elbo_ceiling(case.h, mmvae(len(case.law.names))))
-    return at_least(ceiling, private_elbo(case.settings["private"], case.law, auxiliary=False))
+    return margin
 
 
 def mvtcae_cases(choices: Choices) -> Case:
-    """Data, an encoder of all of it, and laws ``r(z)``, ``r_v(z|x_v)``, optimal or not; ``alpha``."""
+    """Data, an encoder of all of it, any or the one that attains the supremum, and ``alpha``."""
     data = law(choices, (2, 3, 1), 1)
     latents = choices.integer(1, 4)
     alphabets = data.unit_alphabets
     q = choices.laws([*alphabets, latents]) if choices.integer(0, 1) else _identity_code(data)
-    return Case(data, None, None, {"q": q, "alpha": choices.pick((0.5, 0.0, 1.0, 0.25))})
+    return Case(data, full(len(data.names)), None, {"q": q, "alpha": choices.pick((0.5, 0.0, 1.0, 0.25))})
 
 
 def _identity_code(data: Discrete) -> np.ndarray:
@@ -117,11 +93,9 @@ def _identity_code(data: Discrete) -> np.ndarray:
 
 def _mvtcae(case: Case) -> float:
     """The objective at its best decoders and laws ``r``, which are the aggregated ones, against its supremum."""
-    assert isinstance(case.law, Discrete)
     q, alpha = np.asarray(case.settings["q"]), float(case.settings["alpha"])
     count = len(case.law.names)
-    data = case.law.pmf.reshape([*case.law.unit_alphabets, 1])
-    joint = data * q
+    joint = case.table.pmf[..., None] * q
     latent = joint.sum(axis=tuple(range(count)))
     value = -(1 - alpha) * kl(joint, q, latent)
     for v in range(count):
@@ -131,13 +105,13 @@ def _mvtcae(case: Case) -> float:
         value += (count - alpha) / count * kl(joint, of_data, np.ones_like(of_data)) - alpha / count * kl(
             joint, q, of_latent
         )
-    return float(elbo_ceiling(case.h, SubsetScheme({(1 << count) - 1: 1}, count), "mvtcae", alpha=alpha)) - value
+    return at_least(case.ceiling("mvtcae", alpha=alpha), value)
 
 
 def mvtcae_identity() -> Case:
     """``Z = X`` for a law of three modalities."""
     data = Discrete(np.arange(1, 13).reshape(2, 3, 2) / 78)
-    return Case(data, None, None, {"q": _identity_code(data), "alpha": 0.5})
+    return Case(data, full(3), None, {"q": _identity_code(data), "alpha": 0.5})
 
 
 def _coherence(case: Case) -> float:
@@ -162,9 +136,11 @@ def _chow_liu(case: Case) -> float:
     """TC(X_R|X_A) against the heaviest spanning forest of the pairwise conditional informations (Kruskal)."""
     h = case.law.entropy_vector()
     count = len(case.law.names)
-    worst = math.inf
+    worst = 0.0
     for subset in range((1 << count) - 1):
         rest = members(((1 << count) - 1) & ~subset)
+        if len(rest) < 2:  # both are zero
+            continue
         pairs = sorted(
             ((_value(h, I(h.names, 1 << i, 1 << j, subset)), i, j) for i in rest for j in rest if i < j), reverse=True
         )
@@ -175,7 +151,7 @@ def _chow_liu(case: Case) -> float:
                 forest += weight
                 merged, gone = group[i], group[j]
                 group = {k: merged if g == gone else g for k, g in group.items()}
-        term = float(total_correlation_term(h, SubsetScheme({subset: 1}, count, allow_empty=True)))
+        term = float(total_correlation_term(h, alone(subset, count)))
         worst = min(worst, term - forest)
     return worst
 
@@ -188,8 +164,16 @@ def _pairs(case: Case) -> float:
     return _value(h, I(n, 1, 2, 4)) - _value(h, I(n, 1, 2)) + smaller
 
 
-def _value(h, functional: Functional) -> float:  # type: ignore[no-untyped-def]
+def _value(h: EntropyVector, functional: Functional) -> float:
     return float(h.value(functional))
+
+
+def a_bit_of_two() -> Case:
+    """One of two fair bits, then twice both: the last modality knows all that the others share, and more."""
+    pmf = np.zeros((2, 4, 4))
+    for both in range(4):
+        pmf[both % 2, both, both] = 0.25
+    return Case(Discrete(pmf))
 
 
 RESCALED = Theorem(
@@ -249,9 +233,10 @@ PRIVATE_OWN = Theorem(
     r"\mathcal{L}\le-H(X)-\sum_m w_m\mathrm{TC}^{\text{modalities}}(X_{\setminus m}|X_m)",
     ("discrete data", "K=1"),
     "this project",
-    _own,
+    _private("private-own", auxiliary=False),
     private_cases,
     depends=("T2",),
+    witness=label_and_parity,
 )
 
 PRIVATE_OWN_UNITS = Theorem(
@@ -261,8 +246,8 @@ PRIVATE_OWN_UNITS = Theorem(
     r"\mathcal{L}\le-H(X)-\sum_m w_m\mathrm{TC}^{\text{units}}(X_{\setminus m}|X_m)",
     ("discrete data", "K=1"),
     "this project, as a mistake to be made",
-    _unit_level_for_own,
-    private_cases,
+    _private("own-density", auxiliary=False),
+    copying_cases,
     holds=False,
 )
 
@@ -273,9 +258,10 @@ PRIVATE_AUXILIARY = Theorem(
     r"\mathcal{L}_m\le-H(X_m)-\sum_{u\notin m}H(X_u|X_m)",
     ("discrete data", "K=1", "own density in the shared KL"),
     "this project; the objective is quoted from memory",
-    _auxiliary,
+    _private("private-auxiliary", auxiliary=True),
     private_cases,
     depends=("T2",),
+    witness=label_and_parity,
 )
 
 MVTCAE = Theorem(
@@ -301,7 +287,7 @@ COHERENCE = Theorem(
     _coherence,
     model_cases(modalities=(2, 3), units=1),
     depends=("T2.slack",),
-    witness=lambda: reference_case("private-noise"),
+    witness=lambda: reference_case("twin-bit"),
 )
 
 CHOW_LIU = Theorem(
@@ -327,6 +313,7 @@ PAIRS = Theorem(
     _pairs,
     law_cases(modalities=(3,)),
     proof=proofs.pairs,
+    witness=a_bit_of_two,
 )
 
 

@@ -8,44 +8,47 @@ import numpy as np
 
 from bounds.ceilings import total_correlation_term
 from bounds.finite import optimal_decoders
-from bounds.joints import Discrete
 from bounds.subsets import members, union
 from bounds.theorems.base import Case, Theorem, equal
 from bounds.theorems.cases import law_cases
 from bounds.theorems.t0 import reference_case
 
 
-def _encoders(case: Case, labelled: bool) -> dict[int, np.ndarray]:
-    """A constant latent, or the latent ``Z = (A, X_A)``, which says what was encoded and all of it."""
-    assert isinstance(case.law, Discrete)
-    alphabets = case.law.unit_alphabets
-    shapes = {
-        subset: [alphabets[u] for u in members(union(case.law.layout.modality_units, subset))]
-        for subset, _ in case.mixture
-    }
-    if not labelled:
-        return {subset: np.ones([*shape, 1]) for subset, shape in shapes.items()}
+def _best(case: Case, encoders: dict[int, np.ndarray]) -> Case:
+    """The case with the best decoders for some encoders."""
+    return Case(case.law, case.mixture, optimal_decoders(case.table, case.mixture, encoders))
+
+
+def _shapes(case: Case) -> dict[int, list[int]]:
+    """The alphabets of the units of each encoded subset."""
+    alphabets, units = case.table.unit_alphabets, case.law.layout.modality_units
+    return {subset: [alphabets[u] for u in members(union(units, subset))] for subset, _ in case.mixture}
+
+
+def constant(case: Case) -> Case:
+    """The case with the best model of a constant latent."""
+    return _best(case, {subset: np.ones([*shape, 1]) for subset, shape in _shapes(case).items()})
+
+
+def labelled(case: Case) -> Case:
+    """The case with the best model of the latent ``Z = (A, X_A)``, which says what was encoded and all of it."""
+    shapes = _shapes(case)
     total = sum(math.prod(shape) for shape in shapes.values())
     encoders, start = {}, 0
     for subset, shape in shapes.items():
         cells = math.prod(shape)
         encoders[subset] = np.eye(total)[start : start + cells].reshape([*shape, total])
         start += cells
-    return encoders
-
-
-def _loss(case: Case, labelled: bool) -> float:
-    assert isinstance(case.law, Discrete)
-    model = optimal_decoders(case.law, case.mixture, _encoders(case, labelled))
-    terms = Case(case.law, case.mixture, model).terms
-    return -terms.entropy - terms.elbo
+    return _best(case, encoders)
 
 
 def _sandwich(case: Case) -> float:
     """TCw <= TC(X); a constant latent loses TC(X); the labelled one at most TCw + H(w), exactly that by T3."""
     lower = float(total_correlation_term(case.h, case.mixture))
-    top = math.fsum(case.h[1 << u] for u in range(case.h.n_units)) - case.h[(1 << case.h.n_units) - 1]
-    return min(top - lower, equal(_loss(case, False), top), equal(_loss(case, True), lower + case.mixture.entropy))
+    entropy = case.h[(1 << case.h.n_units) - 1]
+    top = math.fsum(case.h[1 << u] for u in range(case.h.n_units)) - entropy
+    losses = [-entropy - best.objective() for best in (constant(case), labelled(case))]
+    return min(top - lower, equal(losses[0], top), equal(losses[1], lower + case.mixture.entropy))
 
 
 SANDWICH = Theorem(

@@ -9,10 +9,10 @@ import numpy as np
 from bounds.ceilings import generative_discrepancy, total_correlation_term
 from bounds.choices import Choices, linear_code
 from bounds.joints import Discrete, Gaussian
-from bounds.schemes import FAMILIES, SubsetScheme, mmvae, mopoe
+from bounds.schemes import FAMILIES, mmvae, mopoe
 from bounds.theorems import proofs
 from bounds.theorems.base import Case, Theorem
-from bounds.theorems.cases import Builder, gaussian_cases, law, law_cases
+from bounds.theorems.cases import Builder, alone, gaussian_cases, law, law_cases
 
 
 def _ordering(case: Case) -> float:
@@ -35,9 +35,7 @@ def _caps(case: Case) -> float:
 def _monotone(case: Case) -> float:
     """``TC(X_R|X_A)`` for every subset and one more encoded modality."""
     count = len(case.law.names)
-    terms = [
-        float(total_correlation_term(case.h, SubsetScheme({a: 1}, count, allow_empty=True))) for a in range(1 << count)
-    ]
+    terms = [float(total_correlation_term(case.h, alone(a, count))) for a in range(1 << count)]
     return min(terms[a] - terms[a | 1 << j] for a in range(1 << count) for j in range(count) if not a >> j & 1)
 
 
@@ -76,6 +74,16 @@ def xor_and_a_summary() -> Case:
         for b in (0, 1):
             pmf[a, b, a ^ b, 2 * a + b] = 0.25
     return Case(Discrete(pmf), None, None, {"family": "mopoe"})
+
+
+def parity(*more: int) -> Case:
+    """``X_3 = X_1 xor X_2``, and more modalities that are independent of these, uniform over so many values.
+
+    Any two bits tell the third: ``TC`` is ``ln 2`` given nothing and given any one of them.
+    """
+    pmf = np.full((2, 2, 2, *more), 0.25 / math.prod(more))
+    pmf[np.indices((2, 2, 2)).sum(axis=0) % 2 == 1] = 0
+    return Case(Discrete(pmf), None, None, {"family": "mmvae"})
 
 
 def pixels_and_a_summary() -> Case:
@@ -125,6 +133,7 @@ MONOTONE = Theorem(
     _monotone,
     law_cases(units=2),
     proof=proofs.monotone,
+    witness=parity,
 )
 
 SCHEMES = Theorem(
@@ -138,6 +147,7 @@ SCHEMES = Theorem(
     law_cases(units=2),
     depends=("T8.monotone",),
     proof=proofs.schemes,
+    witness=parity,
 )
 
 MMVAE_GROWS = Theorem(
@@ -152,6 +162,7 @@ MMVAE_GROWS = Theorem(
     without=("one unit per modality", _growing("mmvae", units=4, modalities=(3,), codes=True)),
     known={"two bits in four pixels each, then a summary": pixels_and_a_summary},
     proof=proofs.mmvae_grows,
+    witness=lambda: parity(2),
 )
 
 MOPOE_GROWS = Theorem(

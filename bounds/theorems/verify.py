@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from bounds.choices import Choices
 from bounds.errors import InputError
-from bounds.theorems.base import TOLERANCE, Case, Evidence, Status, Theorem
+from bounds.theorems.base import TOLERANCE, Case, Evidence, Status, Theorem, violates
 
 #: Examples for each claim by default: enough for every refuted and conditional one to be refuted by search.
 DEFAULT_EXAMPLES = 300
-#: Bytes of a case.
-LENGTH = 512
+#: Bytes of a random case, more than one reads.
+LENGTH = 2048
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +147,7 @@ def _known(theorem: Theorem) -> tuple[tuple[str, ...], bool]:
     notes, surprises = [], False
     for name, make in theorem.known.items():
         margin = theorem.margin(make())
-        fails = math.isnan(margin) or margin < -TOLERANCE
+        fails = violates(margin)
         notes.append(f"{name}: {'fails' if fails else 'holds'}, margin {margin:.6f}")
         surprises |= fails == theorem.holds and theorem.without is None
     return tuple(notes), surprises
@@ -157,46 +160,63 @@ class _Search:
     counterexample: Counterexample | None = None
 
 
-class _ViolatedError(AssertionError):
-    """Tells Hypothesis that a case is a counterexample, so that it shrinks it."""
-
-
 def _search(theorem: Theorem, cases: Callable[[Choices], Case], examples: int, seed: int) -> _Search:
-    """Runs the margin over cases; Hypothesis shrinks the first violation to a smallest one."""
+    """The margins of random cases, the simplest one first, until one is a violation, which is then shrunk."""
+    found = _Search()
+    rng = np.random.default_rng(seed)
+    for number in range(examples):
+        data = rng.bytes(LENGTH) if number else bytes(LENGTH)
+        case = cases(Choices(data))
+        margin = theorem.margin(case)
+        found.examples += 1
+        if violates(margin):
+            found.counterexample = _shrunk(theorem, cases, data) or Counterexample(case.to_dict(), margin)
+            break
+        found.smallest = margin if found.smallest is None else min(found.smallest, margin)
+    return found
+
+
+class _ViolatedError(AssertionError):
+    """Tells Hypothesis that a case is a counterexample."""
+
+
+def _shrunk(theorem: Theorem, cases: Callable[[Choices], Case], data: bytes) -> Counterexample | None:
+    """The smallest counterexample that Hypothesis makes of one, or ``None`` if it does not see the violation."""
     try:
         import hypothesis
+        from hypothesis.database import InMemoryExampleDatabase
 
         from bounds.strategies import decoded
     except ImportError:
         raise InputError("checking theorems needs Hypothesis: pip install 'multimodal-bounds[property]'") from None
-    found = _Search()
+    smallest: list[Counterexample] = []
 
-    def run(case: Case) -> None:
-        margin = theorem.margin(case)
-        if math.isnan(margin) or margin < -TOLERANCE:
-            # The last one that Hypothesis replays is the smallest.
-            found.counterexample = Counterexample(case.to_dict(), margin)
-            raise _ViolatedError
-        if found.counterexample is None:
-            found.examples += 1
-            found.smallest = margin if found.smallest is None else min(found.smallest, margin)
-
-    settings = hypothesis.settings(
-        max_examples=examples,
+    @hypothesis.settings(
         deadline=None,
-        database=None,
+        derandomize=False,
+        database=InMemoryExampleDatabase(),
         suppress_health_check=list(hypothesis.HealthCheck),
-        phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
+        phases=[hypothesis.Phase.reuse, hypothesis.Phase.shrink],
         verbosity=hypothesis.Verbosity.quiet,
         report_multiple_bugs=False,
         print_blob=False,
     )
-    test = hypothesis.seed(seed)(settings(hypothesis.given(decoded(cases, LENGTH))(run)))
+    @hypothesis.seed(0)
+    @hypothesis.given(decoded(cases))
+    def test(case: Case) -> None:
+        margin = theorem.margin(case)
+        if violates(margin):
+            # The last one that Hypothesis replays is the smallest.
+            smallest[:] = [Counterexample(case.to_dict(), margin)]
+            raise _ViolatedError
+
     try:
-        test()
+        # Puts the case into the database; but how Hypothesis reads bytes is its own affair, and it may see another case.
+        test.hypothesis.fuzz_one_input(data)  # type: ignore[attr-defined]
     except _ViolatedError:
-        found.examples += 1
-    return found
+        with contextlib.suppress(_ViolatedError):
+            test()  # takes it from there and shrinks it
+    return smallest[0] if smallest else None
 
 
 def _number(value: float | None) -> float | str | None:
