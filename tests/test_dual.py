@@ -1,8 +1,8 @@
 """The parts behind the best ELBO: the programme, the search, the relaxation and its branch and bound; planted faults.
 
 What a cell's bound promises is about laws on rows: none whose means lie in the cell has a larger
-``-KL(rho||a) - s sum_m H(y_m)``. At a maximum of ``ln G`` that is ``ln G``; at another decoder ``ln G`` may be larger than
-the bound of its cell, but not than that of all cells together.
+``-KL(rho||a) - s sum_m H(y_m)``. At a maximum of ``ln G`` that is ``ln G``; at another decoder ``ln G`` may be larger
+than the bound of its cell, but not than that of all cells together.
 """
 
 import itertools

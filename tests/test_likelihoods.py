@@ -24,14 +24,13 @@ from bounds import (
     SubsetScheme,
     elbo_ceiling,
     full,
-    mixture_loss,
     mmvae,
     mopoe,
     mvae_subsampled,
 )
 from bounds.choices import Choices, gaussian_law, subset_scheme
 from bounds.likelihood import gaussian as gaussian_likelihood
-from bounds.likelihood import split_floor
+from bounds.likelihood import mixture_loss, split_floor
 from bounds.likelihood.decoders import parse_likelihood
 from bounds.likelihood.gaussian import fixed_variance_floor, imputed_moments, learned_variance_floor
 from bounds.likelihood.linear_vae import LinearEncoder, LinearVAE, imputation_identity, optimal_linear_vae

@@ -18,7 +18,8 @@ class Cells:
         low, high: ``(N, sum k)``.
         slopes: ``(N, sum k)``, of the linear functions that stand above ``y ln y`` on the intervals.
         levels: ``(N, j)``, the logarithm of the decoder of the free unit at which its bound is taken.
-        bound: ``(N,)``, no point of the cell has a larger ``ln G``.
+        bound: ``(N,)``, no law on rows whose means lie in the cell has a larger ``-KL(rho||a) - s sum_m H(y_m)``. The
+            largest bound of all cells is therefore one of ``ln G``.
         means: ``(N, sum k)``, where the relaxed maximum lies.
         free: ``(N, j)``, the law of the free unit there.
     """

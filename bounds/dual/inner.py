@@ -1,8 +1,9 @@
 """The largest value of ``G``, with proof: branch and bound over decoders (THEORY T4).
 
-Every decoder lies in some cell, and no point of a cell is above the cell's bound (:mod:`bounds.dual.relaxation`).
-Cells whose bound is above the target are split until none is left, or a decoder above the target is found, or time is
-up; the largest bound of a cell is then still a bound for all decoders.
+``ln sup G`` is a supremum over laws on rows (:mod:`bounds.dual.relaxation`). The means of every such law lie in some
+cell, and the cell's bound is above all laws with means in it. Cells whose bound is above the target are split until
+none is left, or a decoder above the target is found, or time is up; the largest bound of a cell is then still a bound
+for all decoders.
 
 Reductions that leave the maximum as it is:
 

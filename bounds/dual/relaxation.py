@@ -1,4 +1,4 @@
-"""An upper bound of ``ln G`` on each of many cells: a small convex programme, solved for all of them at once.
+"""An upper bound on each of many cells: a small convex programme, solved for all of them at once.
 
 Let ``G(v) = sum_r a_r prod_m prod_x v_m(x)^(s C_rm(x))`` on products of laws. By Gibbs' variational formula, and
 because the best ``v_m`` for given ``rho`` is ``y_m = sum_r rho_r C_rm``,
