@@ -118,7 +118,7 @@ def _add_optimum(commands: Any) -> None:
     optimum.add_argument("--tol", type=float, default=1e-6, metavar="NATS", help="width of the bracket (default 1e-6)")
     optimum.add_argument("--beta", type=float, default=1.0, metavar="B", help="multiplier of the KL (default 1)")
     optimum.add_argument(
-        "--seconds", type=float, default=SECONDS, metavar="S", help=f"for each certificate (default {SECONDS:g})"
+        "--seconds", type=float, default=SECONDS, metavar="S", help=f"for each scheme (default {SECONDS:g})"
     )
     optimum.add_argument("--json", action="store_true", help="JSON to standard output and nothing else there, in nats")
     optimum.set_defaults(run=_optimum)

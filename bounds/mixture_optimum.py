@@ -20,12 +20,11 @@ from typing import Any
 import numpy as np
 
 from bounds.ceilings import elbo_ceiling
-from bounds.dual.inner import ROUNDING
 from bounds.dual.program import conditional_laws
 from bounds.finite import TabularVAE, elbo_terms, optimal_decoders
 from bounds.joints import Discrete
 from bounds.memory import check_fits
-from bounds.optimum import optimal_elbo
+from bounds.optimum import ENTROPY_ROUNDING, optimal_elbo
 from bounds.schemes import SubsetScheme
 from bounds.subsets import members, union
 
@@ -73,7 +72,7 @@ def optimal_mixture_elbo(law: Discrete, scheme: SubsetScheme, *, seconds: float 
     own = optimal_elbo(law, scheme, seconds=seconds)
     label = -math.fsum(float(w) * math.log(w) for _, w in scheme)
     ceiling = float(elbo_ceiling(law.unit_entropies(), scheme, "mixture-density"))
-    high = min(own.high + label, ceiling + ROUNDING)
+    high = min(own.high + label, ceiling + ENTROPY_ROUNDING)
     best, value = own.model, -math.inf
     for start in (own.model.encoders, _guess(law, scheme), _quote(law, scheme)):
         model = _improved(law, scheme, start)

@@ -25,8 +25,8 @@ import numpy as np
 
 from bounds.ceilings import elbo_ceiling
 from bounds.common_cause import CommonCause
-from bounds.dual.inner import ROUNDING, InnerBound, bound_inner
-from bounds.dual.mixing import Mixture, best_mixture
+from bounds.dual.inner import InnerBound, bound_inner
+from bounds.dual.mixing import Mixture, best_mixture, row_decoders
 from bounds.dual.private_noise import without_private_noise
 from bounds.dual.program import DecoderProgram, conditional_laws, geometric_means
 from bounds.empirical import empirical_law
@@ -43,6 +43,10 @@ from bounds.subsets import format_subset, members, union
 SECONDS = 60.0
 #: Decoders above the target that the certificate may send back to the search.
 RETURNS = 12
+#: Weight of the decoders that only the dual point has, as a part of the width that is asked for.
+WIDER = 0.02
+#: What rounding can have moved a linear ceiling by; sums of entropies of discrete tables are exact to 1e-12 of them.
+ENTROPY_ROUNDING = 1e-11
 
 
 class Progress(Protocol):
@@ -65,8 +69,8 @@ class OptimalElbo:
         entropy: ``H(X)``.
         ceiling: T2's, where it holds (``beta >= 1``).
         model: prior, decoders and encoders that attain ``low``.
-        dual: bitmask of the encoded modalities to ``c_A(x_A)``, the point that proves ``high``: one axis for each unit
-            of ``A``, zero where ``p(x_A)`` is.
+        dual: bitmask of the encoded modalities to ``c_A(x_A)``, the point that proves ``high`` where the linear ceiling
+            is not lower still: one axis for each unit of ``A``, zero where ``p(x_A)`` is.
         bounds: the sandwich of T4, from entropies alone.
         cells, open_cells: of the branch and bound.
         notes: what the reader must know.
@@ -160,12 +164,13 @@ def optimal_elbo(
         scheme: the encoded subsets and their weights.
         tol: width of the bracket to aim at, in nats.
         beta: multiplier of the KL. At 1 the value is ``sup L_S``.
-        seconds: time for the certificate; then the bracket so far is returned and says so.
+        seconds: time for the search and the certificate; then the bracket so far is returned and says so. One step of
+            a large problem can take longer than what is left.
         progress: told how it goes.
 
     Raises:
-        InputError: a law that is not discrete, a ``tol`` or ``beta`` that is not positive, a scheme over
-            other modalities.
+        InputError: a law that is not discrete, a ``tol`` or ``beta`` that is not positive, negative ``seconds``,
+            a scheme over other modalities.
         ObjectiveError: a sub-sampled scheme, whose supremum is in closed form (T10.2).
 
     >>> from bounds import mmvae
@@ -188,6 +193,8 @@ def optimal_elbo(
         raise InputError(f"the exact optimum is known for discrete laws; this one is a {type(joint).__name__}")
     if not (tol > 0 and math.isfinite(tol)):
         raise InputError(f"tol is {tol}: give a positive number of nats, such as 1e-6")
+    if not seconds >= 0:
+        raise InputError(f"seconds is {seconds}: give the time for the certificate, 0 or more")
     if scheme.objective == "sub-sampled":
         raise ObjectiveError(
             f"scheme {scheme.label} is a sum of ELBOs, each of its own modalities: its supremum is "
@@ -195,19 +202,19 @@ def optimal_elbo(
         )
     reduced = without_private_noise(joint, beta)
     program = DecoderProgram.of(reduced.law, scheme, beta)
-    mixture, inner = _solve(program, tol / beta, seconds, progress)
-    lifted = Mixture(mixture.weights, np.concatenate(reduced.lift(program.blocks(mixture.v)), axis=1))
     own = DecoderProgram.of(joint, scheme, beta)
-    low = beta * own.value(lifted.weights, lifted.v)
     ceiling = _ceiling(joint, scheme, beta)
+
+    def lift(mixture: Mixture) -> Mixture:
+        return Mixture(mixture.weights, np.concatenate(reduced.lift(program.blocks(mixture.v)), axis=1))
+
+    mixture, dual, inner = _solve(program, tol / beta, seconds, progress)
+    attained, proving = lift(mixture), lift(dual)
+    low = beta * own.value(attained.weights, attained.v)
     # the ceiling is a sum of entropies, with their rounding
-    high = min(low + beta * inner.high, ceiling + ROUNDING)
-    model, dual = _model(joint, scheme, own, lifted)
+    high = min(beta * (own.value(proving.weights, proving.v) + inner.high), ceiling + ENTROPY_ROUNDING)
     if high - low > tol:
-        notes.append(
-            f"certified to {high - low:.3g} after {inner.cells} cells ({inner.open_cells} open): "
-            "allow more seconds for a narrower bracket"
-        )
+        notes.append(f"certified to {high - low:.3g} only: {_reason(inner, time.monotonic() - clock > seconds)}")
     return OptimalElbo(
         low=low,
         high=high,
@@ -217,8 +224,8 @@ def optimal_elbo(
         ceiling=ceiling,
         scheme=scheme,
         names=joint.names,
-        model=model,
-        dual=dual,
+        model=_model(joint, scheme, own, attained),
+        dual=_dual(joint, scheme, own, proving),
         bounds=loss_bounds(joint, scheme),
         cells=inner.cells,
         open_cells=inner.open_cells,
@@ -227,35 +234,56 @@ def optimal_elbo(
     )
 
 
+def _reason(inner: InnerBound, late: bool) -> str:
+    if not inner.cells:
+        return "the problem is too large for branch and bound, and the upper end is the linear ceiling"
+    cells = f"{inner.open_cells} of {inner.cells} cells are open"
+    return f"{cells}; allow more seconds" if late else f"{cells}, and float64 does not tell them apart"
+
+
 def _solve(
     program: DecoderProgram, tol: float, seconds: float, progress: Progress | None
-) -> tuple[Mixture, InnerBound]:
-    """Search and certificate in turn: a decoder with ``G`` above the target is a better mixture's next atom."""
-    clock = time.monotonic()
-    mixture = best_mixture(program)
+) -> tuple[Mixture, Mixture, InnerBound]:
+    """The best mixture, the mixture whose ``c`` is the dual point, and the bound of its ``G``.
+
+    Search and certificate in turn: a decoder with ``G`` above the target is a better mixture's next atom.
+    """
+    deadline = time.monotonic() + seconds
+    mixture = best_mixture(program, seconds=seconds)
     for _ in range(RETURNS):
-        left = seconds - (time.monotonic() - clock)
+        left = deadline - time.monotonic()
         if left <= 0:
             break
-        inner = _certificate(program, mixture, tol, left, progress)
+        dual, inner = _certificate(program, mixture, tol, left, progress)
         if inner.violation is None:
-            return mixture, inner
-        mixture = best_mixture(program, np.concatenate([mixture.v, inner.violation[None]]))
+            return mixture, dual, inner
+        start = np.concatenate([mixture.v, inner.violation[None]])
+        mixture = best_mixture(program, start, seconds=deadline - time.monotonic())
     # A target that the search cannot meet, by rounding, flatness or want of time: certify what it did reach.
     for looser in (10.0, 100.0, 1e3, 1e4, 1e5, 1e6):
-        left = max(seconds - (time.monotonic() - clock), seconds / 10)  # something even where the search took it all
-        inner = _certificate(program, mixture, tol * looser, left, progress)
+        left = max(deadline - time.monotonic(), seconds / 10)  # something even where the search took it all
+        dual, inner = _certificate(program, mixture, tol * looser, left, progress)
         if inner.violation is None:
             break
-    return mixture, inner
+    return mixture, dual, inner
 
 
 def _certificate(
     program: DecoderProgram, mixture: Mixture, tol: float, seconds: float, progress: Progress | None
-) -> InnerBound:
-    scores = program.mass / (program.likelihoods(mixture.v) @ mixture.weights)
+) -> tuple[Mixture, InnerBound]:
+    """The dual point and the bound of its ``G``.
+
+    The point is ``c`` of a slightly wider mixture, in which every heavy row has a decoder of its own: a row that the
+    best mixture almost gives up would have ``1 / c`` beyond all bounds.
+    """
+    rows = row_decoders(program)
+    share = WIDER * min(tol, 1.0)
+    weights = np.concatenate([(1 - share) * mixture.weights, np.full(len(rows), share / len(rows))])
+    dual = Mixture(weights, np.concatenate([mixture.v, rows]))
+    lost = program.value(mixture.weights, mixture.v) - program.value(dual.weights, dual.v)
+    scores = program.mass / (program.likelihoods(dual.v) @ dual.weights)
     # two percent of the width stay for the rounding of the rest
-    return bound_inner(program, scores, 0.98 * tol, seconds=max(seconds, 0.0), progress=progress)
+    return dual, bound_inner(program, scores, 0.98 * tol + lost, seconds=max(seconds, 0.0), progress=progress)
 
 
 def _ceiling(joint: Discrete, scheme: SubsetScheme, beta: float) -> float:
@@ -264,22 +292,29 @@ def _ceiling(joint: Discrete, scheme: SubsetScheme, beta: float) -> float:
     return float(elbo_ceiling(h, scheme)) if beta >= 1 else float(elbo_ceiling(h, scheme, "beta", beta=beta))
 
 
-def _model(
-    joint: Discrete, scheme: SubsetScheme, program: DecoderProgram, mixture: Mixture
-) -> tuple[TabularVAE, Mapping[int, np.ndarray]]:
-    """The best encoders of the mixture's decoders, ``q_A(z|x_A) = pi_z exp(-d_A(x_A, z)) / c_A(x_A)``, and ``c``."""
-    blocks = program.blocks(mixture.v)
+def _model(joint: Discrete, scheme: SubsetScheme, program: DecoderProgram, mixture: Mixture) -> TabularVAE:
+    """The mixture's decoders with their best encoders, ``q_A(z|x_A) = pi_z exp(-d_A(x_A, z)) / c_A(x_A)``."""
     encoders: dict[int, np.ndarray] = {}
-    dual: dict[int, np.ndarray] = {}
     for subset, _ in scheme:
-        known, conditionals = conditional_laws(joint, subset)
-        joint_law = geometric_means(np.concatenate(conditionals, axis=1), mixture.v, program.power) * mixture.weights
-        total = joint_law.sum(axis=1, keepdims=True)
-        possible = (known.reshape(-1, 1) > 0) & (total > 0)
-        q = np.divide(joint_law, total, out=np.tile(mixture.weights, (len(total), 1)), where=possible)
+        together = _together(joint, subset, program, mixture)
+        total = together.sum(axis=1, keepdims=True)
+        prior = np.tile(mixture.weights, (len(total), 1))  # for what has no probability
+        q = np.divide(together, total, out=prior, where=total > 0)
         encoders[subset] = q.reshape(*_seen_shape(joint, subset), -1)
-        dual[subset] = np.where(possible, total, 0.0).reshape(_seen_shape(joint, subset))
-    return TabularVAE(mixture.weights, blocks, encoders), MappingProxyType(dual)
+    return TabularVAE(mixture.weights, program.blocks(mixture.v), encoders)
+
+
+def _dual(joint: Discrete, scheme: SubsetScheme, program: DecoderProgram, mixture: Mixture) -> Mapping[int, np.ndarray]:
+    """``c_A(x_A) = sum_z pi_z exp(-d_A(x_A, z))``, zero where ``p(x_A)`` is."""
+    found = {s: _together(joint, s, program, mixture).sum(axis=1).reshape(_seen_shape(joint, s)) for s, _ in scheme}
+    return MappingProxyType(found)
+
+
+def _together(joint: Discrete, subset: int, program: DecoderProgram, mixture: Mixture) -> np.ndarray:
+    """``pi_z exp(-d_A(x_A, z))`` for each cell of ``x_A`` and each ``z``, zero where ``p(x_A)`` is."""
+    known, conditionals = conditional_laws(joint, subset)
+    means = geometric_means(np.concatenate(conditionals, axis=1), mixture.v, program.power) * mixture.weights
+    return np.where(known.reshape(-1, 1) > 0, means, 0.0)
 
 
 def _seen_shape(joint: Discrete, subset: int) -> list[int]:

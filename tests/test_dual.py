@@ -333,6 +333,15 @@ def test_all_units_known():
     assert (found.violation == [0, 0, 1, 0, 0, 1]).all()
 
 
+def test_known_units_are_split_only_for_powers_of_at_least_one():
+    """``sup_v sum_x a_x v_x^s``: the largest ``a_x`` for ``s >= 1``, the 2-norm for ``s = 1/2``."""
+    scores = np.array([3.0, 4.0])
+    for power, supremum in ((1.0, 4.0), (1.7, 4.0), (0.5, 5.0)):
+        program = DecoderProgram(scores, (np.eye(2),), power)
+        assert bound_inner(program, scores, math.log(supremum) + 1e-6).violation is None
+        assert bound_inner(program, scores, math.log(supremum) - 1e-6).violation is not None
+
+
 # --- planted faults of the certificate ------------------------------------------------------------------------------
 
 

@@ -3,6 +3,9 @@
 import itertools
 import json
 import math
+from decimal import Decimal
+from itertools import count
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -35,10 +38,10 @@ from bounds import (
     optimal_elbo,
 )
 from bounds import optimum as module
-from bounds.dual import inner
+from bounds.dual import inner, mixing
 from bounds.dual.mixing import Mixture
 from bounds.dual.private_noise import without_private_noise
-from bounds.dual.program import DecoderProgram
+from bounds.dual.program import SAME, DecoderProgram
 from bounds.finite import elbo_terms, objective, optimal_decoders
 from bounds.strategies import discrete_laws, linear_codes, schemes
 
@@ -476,6 +479,9 @@ def test_what_is_refused():
     for beta in (0.0, -1.0, math.nan, math.inf):
         with pytest.raises(InputError, match="beta is"):
             optimal_elbo(dsbs(0.1), mmvae(2), beta=beta)
+    for seconds in (-1.0, math.nan):
+        with pytest.raises(InputError, match="seconds is"):
+            optimal_elbo(dsbs(0.1), mmvae(2), seconds=seconds)
     with pytest.raises(InputError, match="over 3 modalities, the law over 2"):
         optimal_elbo(dsbs(0.1), mmvae(3))
     with pytest.raises(ObjectiveError, match="sub-sampled"):
@@ -531,3 +537,52 @@ def test_a_bound_that_is_no_number_proves_nothing(monkeypatch):
     assert not found.certified
     assert found.open_cells > 0
     assert found.high == pytest.approx(found.ceiling, abs=1e-9)
+
+
+# --- limits ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_search_stops_when_its_time_is_up(monkeypatch):
+    """On a clock of its own, which advances by a second at each look: no real time is involved."""
+    ticks = count()
+    monkeypatch.setattr(mixing, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
+    law = Discrete(np.random.default_rng(3).dirichlet(np.full(27, 0.3)).reshape(3, 3, 3))
+    program = DecoderProgram.of(law, mopoe(3))
+    constant = program.value(np.ones(1), (program.mass @ program.stacked)[None])
+    mixing.best_mixture(program)
+    unhurried = next(ticks)
+    hurried = mixing.best_mixture(program, seconds=5.0)
+    assert next(ticks) - unhurried < 15 < unhurried
+    assert program.value(hurried.weights, hurried.v) >= constant - ROUNDING
+
+
+def test_what_is_too_large_for_branch_and_bound_says_so(monkeypatch):
+    monkeypatch.setattr(inner, "LARGEST", 10)
+    found = optimal_elbo(pair(0.6), mmvae(2))
+    assert found.high == pytest.approx(found.ceiling, abs=1e-9)
+    assert not found.certified
+    assert "too large" in found.notes[0]
+
+
+@pytest.mark.parametrize("seed", [51, 53, 57])
+def test_rows_that_the_best_mixture_gives_up_are_certified(seed, monkeypatch):
+    """Rare rows at a small beta close, because the dual point is wider than the mixture; without that they do not."""
+    law = Discrete(np.random.default_rng(seed).dirichlet(np.full(8, 0.03)).reshape(2, 2, 2))
+    assert checked(law, mopoe(3), beta=0.1).certified
+    monkeypatch.setattr(module, "WIDER", 0.0)
+    assert not optimal_elbo(law, mopoe(3), beta=0.1, seconds=1).certified
+
+
+def test_likelihoods_below_the_range_of_floats_are_refused():
+    with pytest.raises(InputError, match="larger beta"):
+        optimal_elbo(dsbs(0.1), mmvae(2), beta=1e-4)
+
+
+@pytest.mark.parametrize(("size", "units"), [(2, 1), (4, 3), (100, 2)])
+def test_the_allowance_covers_what_merged_rows_may_differ_by(size, units):
+    """Mass moved by as much as a merge allows, to a symbol that had none: the entropy changes by less."""
+    moved = Decimal(size) * Decimal(SAME) / 2  # total variation of an entrywise difference
+    change = units * (-moved * moved.ln() - (1 - moved) * (1 - moved).ln())
+    target = np.full((1, size), 1 / size)
+    allowed = inner.rounding(DecoderProgram(np.ones(1), (target,) * units))
+    assert float(change) <= allowed <= 40 * float(change) + inner.ARITHMETIC

@@ -6,6 +6,8 @@ atoms are added where the dual function ``G`` exceeds one, and a damped Newton s
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +22,10 @@ CLOSE = 1e-5
 RANDOM_STARTS = 64
 #: New atoms in one round.
 NEW_ATOMS = 12
+#: Rows whose targets are starts, those of the largest mass.
+ROW_STARTS = 500
+#: Variables of a Newton step; with more, alternating steps have to do.
+MOST_VARIABLES = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +38,13 @@ class Mixture:
 
 @np.errstate(divide="ignore")  # ln 0 = -inf is meant: a trial that makes a row impossible is no better
 def best_mixture(
-    program: DecoderProgram, start: np.ndarray | None = None, *, gap: float = 1e-9, rounds: int = 12, seed: int = 0
+    program: DecoderProgram,
+    start: np.ndarray | None = None,
+    *,
+    gap: float = 1e-9,
+    rounds: int = 12,
+    seed: int = 0,
+    seconds: float = math.inf,
 ) -> Mixture:
     """A mixture that is at least as good as a constant latent, and stationary as far as the search sees.
 
@@ -41,27 +53,31 @@ def best_mixture(
         start: decoders to begin with, ``(K, sum k_m)``.
         gap: stop when no atom is found at which ``G`` exceeds one by more than this.
         rounds: of adding atoms at most.
-        seed: of the random starts. The result is the same on every call.
+        seed: of the random starts. The result is the same on every call that time does not cut short.
+        seconds: then the mixture so far is returned.
     """
+    deadline = time.monotonic() + seconds
     starts = _starts(program, np.random.default_rng(seed))
     collapsed = normalise(program.blocks((program.mass @ program.stacked)[None]))
     v = collapsed if start is None else np.concatenate([collapsed, start])
     mixture = _refit(program, Mixture(np.full(len(v), 1 / len(v)), v))
     for _ in range(rounds):
+        if time.monotonic() > deadline:
+            break
         scores = program.mass / (program.likelihoods(mixture.v) @ mixture.weights)
-        found, value = ascend(program, scores, np.concatenate([starts, mixture.v]))
+        found, value = ascend(program, scores, np.concatenate([starts, mixture.v]), deadline=deadline)
         new = _distinct(found, value, 1 + gap)
         if not len(new):
             break
         share = np.full(len(new), 1e-3 / len(new))
         wider = Mixture(np.append(mixture.weights * (1 - 1e-3), share), np.concatenate([mixture.v, new]))
-        polished = _newton(program, _alternate(program, _refit(program, wider), 20))
+        polished = _newton(program, _alternate(program, _refit(program, wider), 20), deadline)
         mixture = _merge(program, polished)
     return mixture
 
 
 def ascend(
-    program: DecoderProgram, scores: np.ndarray, v: np.ndarray, steps: int = 60
+    program: DecoderProgram, scores: np.ndarray, v: np.ndarray, steps: int = 60, deadline: float = math.inf
 ) -> tuple[np.ndarray, np.ndarray]:
     """Local maxima of ``G(v) = sum_r a_r exp(-d_r(v))`` from many starts at once, and their values.
 
@@ -69,6 +85,8 @@ def ascend(
     decreases ``G`` (Jensen).
     """
     for _ in range(steps):
+        if time.monotonic() > deadline:
+            break
         joint = program.likelihoods(v) * scores[:, None]
         alive = joint.sum(axis=0) > 0
         v, joint = v[alive], joint[:, alive]
@@ -77,9 +95,15 @@ def ascend(
 
 
 def _starts(program: DecoderProgram, rng: np.random.Generator) -> np.ndarray:
-    """The targets of the rows, which are what codes of the encoded subset would decode to, and random laws."""
+    """Targets of rows, which are what codes of the encoded subset would decode to, and random laws."""
     random = [rng.dirichlet(np.ones(c.shape[1]), RANDOM_STARTS) for c in program.targets]
-    return normalise(program.blocks(np.concatenate([program.stacked, np.concatenate(random, axis=1)])))
+    return np.concatenate([row_decoders(program), normalise(random)])
+
+
+def row_decoders(program: DecoderProgram) -> np.ndarray:
+    """The targets of the :data:`ROW_STARTS` rows of largest mass, as decoders."""
+    heaviest = np.sort(np.argsort(-program.mass, kind="stable")[:ROW_STARTS])
+    return normalise([target[heaviest] for target in program.targets])
 
 
 def _distinct(v: np.ndarray, value: np.ndarray, least: float) -> np.ndarray:
@@ -153,10 +177,14 @@ def _merge(program: DecoderProgram, mixture: Mixture) -> Mixture:
     return found if better else mixture
 
 
-def _newton(program: DecoderProgram, mixture: Mixture, steps: int = 40) -> Mixture:
+def _newton(program: DecoderProgram, mixture: Mixture, deadline: float, steps: int = 40) -> Mixture:
     """Damped Newton steps on the logarithms of weights and decoders together; none makes the value worse."""
+    if len(mixture.weights) * (1 + program.starts[-1]) > MOST_VARIABLES:
+        return _alternate(program, mixture, steps)
     value, damping = program.value(mixture.weights, mixture.v), 1e-3
     for _ in range(steps):
+        if time.monotonic() > deadline:
+            break
         gradient, hessian, scale = _derivatives(program, mixture)
         alive = scale > 1e-30
         root = 1 / np.sqrt(scale[alive])

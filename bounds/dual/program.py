@@ -59,7 +59,8 @@ class DecoderProgram:
         """The programme of a law and a scheme.
 
         Raises:
-            InputError: a scheme over other modalities, or ``beta`` not positive.
+            InputError: a scheme over other modalities, ``beta`` not positive, or so small, for a law with so rare
+                values, that likelihoods to the power ``1 / beta`` leave the range of float64.
 
         >>> from bounds import mmvae
         >>> DecoderProgram.of(Discrete([[0.5, 0.0], [0.0, 0.5]]), mmvae(2)).n_rows  # both modalities say the same
@@ -79,7 +80,14 @@ class DecoderProgram:
             mass.append(float(weight) * known.reshape(-1)[cells])
             for unit, conditional in enumerate(conditionals):
                 targets[unit].append(conditional[cells])
-        return cls(np.concatenate(mass), tuple(np.concatenate(t) for t in targets), 1.0 / beta).merged()
+        program = cls(np.concatenate(mass), tuple(np.concatenate(t) for t in targets), 1.0 / beta).merged()
+        constant = normalise(program.blocks((program.mass @ program.stacked)[None]))
+        if not (program.likelihoods(constant) > np.finfo(np.float64).tiny).all():
+            raise InputError(
+                f"likelihoods of the rarest values to the power 1 / beta = {1 / beta:g} are below the range of "
+                "float64: take a larger beta, or merge rare values"
+            )
+        return program
 
     @property
     def n_rows(self) -> int:
@@ -98,7 +106,7 @@ class DecoderProgram:
     def merged(self) -> DecoderProgram:
         """The same value with fewer rows: rows with one target are one row, with their mass together.
 
-        Targets that differ by rounding (:data:`SAME`) count as one; see :mod:`bounds.dual.inner` for what that moves.
+        Targets that differ by rounding (:data:`SAME`) count as one; :mod:`bounds.dual.inner` says what that moves.
         """
         _, first, which = np.unique(np.round(self.stacked / SAME), axis=0, return_index=True, return_inverse=True)
         mass = np.bincount(which.reshape(-1), self.mass)
