@@ -25,7 +25,7 @@ test: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --doctest-glob='*.md' tests bounds toy_models README.md
 
 bench: $(VENV)/.bench
-	@for script in lattice samples shannon optimum optimum_study audit_power; do echo "$$script"; $(BIN)/python "benchmarks/$$script.py" || exit 1; done
+	@for script in lattice samples shannon optimum optimum_study audit_power tabular gaussian_fit training; do echo "$$script"; $(BIN)/python "benchmarks/$$script.py" || exit 1; done
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist demo *.egg-info

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from linear_gaussian_common import WITHOUT_TORCH, elbo_in_torch
 from pins_common import assert_closed, assert_printed, equicorrelated
 from scipy.optimize import check_grad, minimize
 from strategies_for_tests import block_sizes, covariances, schemes
@@ -14,24 +15,16 @@ from bounds import Gaussian, InputError, ObjectiveError, SubsetScheme, elbo_ceil
 from bounds.likelihood.linear_vae import optimal_linear_vae
 from bounds.likelihoods import likelihood_ceiling
 from toy_models import gaussian_fit
-from toy_models.gaussian_fit import (
-    em_step,
-    fit,
-    isotropic_noise,
-    linear_ceiling,
-    optimal_loading,
-    profile_elbo,
-    scheme_moments,
-)
+from toy_models.gaussian_fit import em_step, fit, linear_ceiling
+from toy_models.gaussian_profile import Moments, isotropic_noise, optimal_loading, profile_elbo, scheme_moments
 from toy_models.linear_gaussian import (
     GaussianEncoder,
     LinearGaussianVAE,
     best_encoders,
     gaussian_terms,
-    product_of_experts,
     subset_terms,
-    unit_blocks,
 )
+from toy_models.linear_gaussian.model import unit_blocks
 
 #: Rounding of a few hundred terms and of solves with matrices of condition below 1e3, relative.
 ROUNDING = 1e-11
@@ -279,8 +272,8 @@ def test_em_steps_with_a_fault_fall():
     loading, noise = best.model.loading, best.model.noise
     right = profile_elbo(moments, *em_step(moments, loading, noise, blocks))
     assert right == pytest.approx(best.elbo, abs=STOPPED)
-    forgets_imputation = gaussian_fit.Moments(moments.spread, np.zeros_like(moments.unexplained))
-    counts_it_as_seen = gaussian_fit.Moments(BLOCKS.cov, np.zeros_like(moments.unexplained))
+    forgets_imputation = Moments(moments.spread, np.zeros_like(moments.unexplained))
+    counts_it_as_seen = Moments(BLOCKS.cov, np.zeros_like(moments.unexplained))
     for wrong in (forgets_imputation, counts_it_as_seen):
         path = [best.elbo, profile_elbo(moments, *em_step(wrong, loading, noise, blocks))]
         with pytest.raises(AssertionError):
@@ -313,45 +306,10 @@ def test_noise_may_go_to_zero_where_everything_is_seen():
     assert_closed(best.ceiling, -float(law.entropy_vector()[0b111]))
 
 
-def test_a_product_of_experts_loses_to_the_best_encoders():
-    """Each expert is the decoder's own posterior of its modality; the decoder is the best one."""
-    law = Gaussian(0.6 * np.ones((4, 4)) + 0.4 * np.eye(4), [2, 2])
-    best = fit(law, mopoe(2), "full", 2)
-    experts = [best.model.posterior(law.layout.variables_of_modalities(1 << m)) for m in range(2)]
-    product = best.model.with_encoders(product_of_experts(experts, mopoe(2).weights, prior=False))
-    assert gaussian_terms(product, law, mopoe(2)).elbo < best.elbo
-
-
-# An independent oracle: the objective written out again in torch, differentiated by it.
-
-
-def in_torch(law, scheme, loading, root, encoders):
-    """``L_S`` from the joint covariance of ``(x, z)`` of each subset; ``noise = root root'``."""
-    import torch
-
-    cov, d, k = torch.tensor(law.cov), len(law.cov), loading.shape[1]
-    psi, total = root @ root.T, 0.0
-    for subset, weight in scheme:
-        gain, spread = encoders[subset]
-        seen = torch.zeros(gain.shape[1], d, dtype=torch.float64)
-        for row, variable in enumerate(law.layout.variables_of_modalities(subset)):
-            seen[row, variable] = 1.0
-        full_gain, noise = gain @ seen, spread @ spread.T
-        push = torch.cat([torch.eye(d, dtype=torch.float64), full_gain])
-        joint = push @ cov @ push.T
-        joint = joint + torch.block_diag(torch.zeros(d, d, dtype=torch.float64), noise)
-        decode = torch.cat([torch.eye(d, dtype=torch.float64), -loading], dim=1)
-        error = decode @ joint @ decode.T
-        fits = d * math.log(2 * math.pi) + torch.logdet(psi) + torch.trace(torch.linalg.inv(psi) @ error)
-        kl = torch.trace(joint[d:, d:]) - k - torch.logdet(noise)
-        total = total - float(weight) * (fits + kl) / 2
-    return total
-
-
 @pytest.mark.parametrize("noise", ["fixed", "isotropic", "diagonal", "full"])
 @pytest.mark.parametrize("latents", [1, 2, 5])
 def test_gradients_vanish_at_the_optimum(noise, latents):
-    torch = pytest.importorskip("torch", reason="torch, whose gradients are the oracle, is not installed")
+    torch = pytest.importorskip("torch", reason=WITHOUT_TORCH)
     given = np.array([0.3, 0.5, 0.2, 0.4, 0.6]) if noise == "fixed" else noise
     best = fit(BLOCKS, SOME, given, latents)
     loading = torch.tensor(best.model.loading.copy(), requires_grad=True)
@@ -363,7 +321,7 @@ def test_gradients_vanish_at_the_optimum(noise, latents):
         )
         for subset, encoder in best.model.encoders.items()
     }
-    elbo = in_torch(BLOCKS, SOME, loading, root, encoders)
+    elbo = elbo_in_torch(BLOCKS, SOME, loading, root, encoders)
     assert_closed(float(elbo.detach()), best.elbo)
     elbo.backward()
     # 1e-6: at a value within 1e-12 of the optimum the gradient is of the order of 1e-6 at most.

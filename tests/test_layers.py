@@ -23,10 +23,17 @@ PACKAGES = ("bounds", "toy_models")
 #: What a package may import when it is itself imported, besides the standard library ...
 EAGER = {"bounds": {"numpy", "scipy", "sympy"}, "toy_models": {"numpy", "scipy", "sympy", "torch"}}
 #: ... and what only a function that needs it may import.
-LAZY = {"duckdb", "hypothesis", "jinja2", "matplotlib", "rich", "sklearn", "statsmodels"}
+LAZY = {"PIL", "duckdb", "hypothesis", "jinja2", "matplotlib", "rich", "sklearn", "statsmodels"}
 #: A module that is of no use without an optional library may import it at once; nothing imports it eagerly.
 OPTIONAL = {"bounds.strategies": {"hypothesis"}}
-WITHOUT_TORCH = ("bounds", "toy_models.tabular")
+WITHOUT_TORCH = (
+    "bounds",
+    "toy_models.coordinate_ascent",
+    "toy_models.datasets",
+    "toy_models.gaussian_",
+    "toy_models.linear_gaussian",
+    "toy_models.tabular",
+)
 PICKLERS = {"_pickle", "cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
 
 

@@ -1,28 +1,9 @@
 """The best linear-Gaussian VAE for a Gaussian law and a scheme: in closed form where there is one (THEORY T6, T7).
 
-*The encoders drop out.* With the best encoder of each subset (T6) the imputation identity (T7(iii)) gives, for
-``K = W W' + Psi`` and ``C_S = sum_A w_A C_.A C_AA^-1 C_A.``,
+The encoders drop out, and for fixed and for isotropic noise so does the search: see ``toy_models.gaussian_profile``.
 
-    L_S = -[d ln(2 pi) + ln det K + tr(K^-1 C_S) + tr(Psi^-1 (C - C_S))] / 2.
-
-Proof: ``E ELBO(xhat_A)`` with the exact posterior at ``xhat_A`` is ``E ln N(xhat_A; 0, K)``, whose covariance is
-``C_.A C_AA^-1 C_A.``; the unexplained part does not depend on ``W``; both are linear in the covariance, so the average
-over ``A`` is that of ``C_S``. A mean of the decoder adds ``-mu' K^-1 mu / 2`` and is zero at the optimum. []
-
-*One common loading has a closed form for every scheme and any fixed noise.* With ``Psi = R R'`` the eigenvalues
-``lambda`` of ``R^-1 C_S R^-T`` decide: the ``k`` largest, as far as they exceed one, are coded with squared loading
-``lambda - 1``. Proof: ``R^-1 K R^-T = I + V V'`` has eigenvalues ``kappa >= 1``, all but ``k`` of them one. By von
-Neumann ``tr(K^-1 C_S) >= sum_i lambda_i / kappa_i`` with both in the same order, and equality for common eigenvectors.
-``ln kappa + lambda / kappa`` is least over ``kappa >= 1`` at ``max(lambda, 1)``, which saves ``lambda - 1 - ln lambda``
-against ``kappa = 1``: it grows with ``lambda > 1``, so the largest are coded. []
-
-For one subset and ``k = d`` this is the ceiling T7(iv). For several it is less than the mean of their ceilings, each
-of which needs a loading of its own, by the Jensen gap of ``T -> min_K [ln det K + tr(K^-1 T)]``, which is concave as a
-minimum of linear functions.
-
-*Learned isotropic noise has a closed form too*, see :func:`isotropic_noise`. *Learned diagonal and full noise* is a
-factor analysis of ``C_S``: with ``k >= d`` latents convex in the precision, so that a stationary point is the best;
-with fewer there are local optima, hence several starts.
+*Learned diagonal and full noise* is a factor analysis of ``C_S``: with ``k >= d`` latents convex in the precision, so
+that a stationary point is the best; with fewer there are local optima, hence several starts.
 
 *A ceiling over any number of latents.* For every ``Q >= 0`` that is on the blocks of the noise at most ``C - C_S``
 
@@ -42,18 +23,25 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 
-from bounds.errors import InputError, ObjectiveError
+from bounds.errors import InputError
 from bounds.joints import Gaussian
 from bounds.lattice import correlation, half_logdet
-from bounds.likelihood.gaussian import Imputed, learned_variance_floor, regression
+from bounds.likelihood.gaussian import Imputed, learned_variance_floor
 from bounds.schemes import SubsetScheme
-from toy_models.linear_gaussian import (
-    LinearGaussianVAE,
-    best_encoders,
-    check_regular,
-    noise_covariance,
-    unit_blocks,
+from toy_models.gaussian_profile import (
+    Coded,
+    Moments,
+    isotropic_noise,
+    latent_count,
+    optimal_loading,
+    profile_elbo,
+    scheme_moments,
+    whitened,
 )
+from toy_models.linear_gaussian import LinearGaussianVAE, best_encoders
+from toy_models.linear_gaussian.covariances import noise_covariance
+from toy_models.linear_gaussian.divergences import check_regular
+from toy_models.linear_gaussian.model import unit_blocks
 
 #: Noise to be learned: one variance, one for each variable, one covariance for each decoder unit.
 LearnedNoise: TypeAlias = Literal["isotropic", "diagonal", "full"]
@@ -61,98 +49,6 @@ LearnedNoise: TypeAlias = Literal["isotropic", "diagonal", "full"]
 #: Standard deviations of the noise below this share of a variable's own are not tried (ln). The best noise of a
 #: variable that every subset shows may be zero, which no model attains.
 LEAST_NOISE = -12.0
-
-
-@dataclass(frozen=True)
-class Moments:
-    """All that the data and the scheme contribute to the objective of linear models.
-
-    Attributes:
-        spread: ``(d, d)``, ``C_S``: the covariance of the data with their unseen part imputed.
-        unexplained: ``(d, d)``, ``C - C_S = sum_A w_A Cov(X|X_A)``.
-    """
-
-    spread: np.ndarray
-    unexplained: np.ndarray
-
-
-def scheme_moments(law: Gaussian, scheme: SubsetScheme) -> Moments:
-    """``C_S`` and ``C - C_S``, each as a sum of squares.
-
-    Raises:
-        InputError: a scheme over other modalities.
-        ObjectiveError: a sub-sampled scheme.
-
-    >>> from bounds import mmvae
-    >>> scheme_moments(Gaussian([[1.0, 0.5], [0.5, 1.0]]), mmvae(2)).spread
-    array([[0.625, 0.5  ],
-           [0.5  , 0.625]])
-    """
-    if scheme.objective == "sub-sampled":
-        raise ObjectiveError(f"scheme {scheme.label} is a sum of ELBOs, not a mixture over subsets")
-    if scheme.n_modalities != len(law.names):
-        count = len(law.names)
-        raise InputError(f"scheme {scheme.label} is over {scheme.n_modalities} modalities, the law over {count}")
-    spread = np.zeros_like(law.cov)
-    unexplained = np.zeros_like(law.cov)
-    for subset, weight in scheme:
-        slopes = regression(law.cov, law.layout.variables_of_modalities(subset))
-        rest = np.eye(len(slopes)) - slopes
-        spread += float(weight) * slopes @ law.cov @ slopes.T
-        unexplained += float(weight) * rest @ law.cov @ rest.T
-    return Moments((spread + spread.T) / 2, (unexplained + unexplained.T) / 2)
-
-
-def profile_elbo(moments: Moments, loading: np.ndarray, noise: float | np.ndarray) -> float:
-    """``L_S`` in nats of a centred decoder with the best encoder of each subset.
-
-    >>> law = Gaussian([[2.0, 1.0], [1.0, 2.0]])
-    >>> moments = scheme_moments(law, SubsetScheme({0b11: 1}, 2))
-    >>> round(profile_elbo(moments, np.ones((2, 1)), 1.0) + float(law.entropy_vector()[0b11]), 6) + 0.0
-    0.0
-    """
-    d = len(moments.spread)
-    psi = noise_covariance(noise, d)
-    model = loading @ loading.T + psi
-    trace = np.trace(np.linalg.solve(model, moments.spread)) + np.trace(np.linalg.solve(psi, moments.unexplained))
-    return -0.5 * (d * math.log(2 * math.pi) + float(np.linalg.slogdet(model)[1]) + float(trace))
-
-
-def optimal_loading(moments: Moments, noise: float | np.ndarray, n_latents: int | None = None) -> np.ndarray:
-    """``(d, k)``, the best loading common to all subsets for fixed noise: see the proof above.
-
-    Args:
-        moments: of the law and the scheme.
-        noise: as for :class:`toy_models.linear_gaussian.LinearGaussianVAE`.
-        n_latents: ``k``; default ``d``, with which no further latent helps. Latents of no use have loading zero.
-    """
-    d = len(moments.spread)
-    count = _latents(n_latents, d)
-    root = np.linalg.cholesky(noise_covariance(noise, d))
-    coded = _Coded.of(moments, root, count)
-    loading = np.zeros((d, count))
-    loading[:, : len(coded.kept)] = root @ coded.vectors[:, coded.kept] * np.sqrt(coded.values[coded.kept] - 1)
-    return loading
-
-
-def isotropic_noise(moments: Moments, n_latents: int | None = None) -> float:
-    """The best variance common to all variables and subsets, the loading being the best for it.
-
-    ``(tr C - lambda_1 - .. - lambda_q) / (d - q)`` with the ``q <= k`` eigenvalues of ``C_S`` that exceed it. Proof:
-    in the precision ``p`` twice the loss is ``-d ln p + p (tr C - lambda_1 - .. - lambda_k) + sum_{i <= k}
-    h(lambda_i p)`` with ``h(u) = 1 + ln u`` for ``u > 1``, else ``u``. Its curvature is ``(d - q)/p^2 >= 0``: it is
-    convex, and where the slope vanishes is its minimum. For the full set alone this is probabilistic PCA.
-
-    Raises:
-        InputError: no minimum: the latents explain everything, so that the noise goes to zero.
-    """
-    d = len(moments.spread)
-    values = np.linalg.eigvalsh(moments.spread)[::-1]
-    total = float(np.trace(moments.spread) + np.trace(moments.unexplained))
-    candidates = [(total - float(values[:q].sum())) / (d - q) for q in range(min(_latents(n_latents, d), d - 1) + 1)]
-    if candidates[-1] <= d * np.finfo(float).eps * total:
-        raise InputError("the latents explain the data without noise, so the ELBO is unbounded: use fewer latents")
-    return max(candidates, key=lambda s: profile_elbo(moments, optimal_loading(moments, s, n_latents), s))
 
 
 @dataclass(frozen=True)
@@ -187,6 +83,7 @@ def fit(
     rng: np.random.Generator | None = None,
     iterations: int = 5000,
     tolerance: float = 1e-13,
+    near: np.ndarray | None = None,
 ) -> Fit:
     """The best linear-Gaussian VAE that is found, with a ceiling for all of them.
 
@@ -200,6 +97,7 @@ def fit(
         rng: draws the other starts; by default a generator with seed 0.
         iterations: at most, for each start.
         tolerance: EM stops at a relative gain below this.
+        near: ``(d, d)``, learned noise with which the first start begins instead.
 
     Raises:
         InputError: a scheme, law or noise that do not fit; learned noise for a singular law, whose ELBO is unbounded.
@@ -211,7 +109,7 @@ def fit(
     """
     moments = scheme_moments(law, scheme)
     d = len(law.cov)
-    count = _latents(n_latents, d)
+    count = latent_count(n_latents, d)
     if not isinstance(noise, str):
         psi = noise_covariance(noise, d)
         highest = profile_elbo(moments, optimal_loading(moments, psi), psi)
@@ -232,6 +130,8 @@ def fit(
     for start in range(starts):
         share = np.full(d, 0.5) if start == 0 else np.exp(rng.uniform(np.log(0.01), 0.0, d))
         first = np.where(blocks, law.cov, 0.0) * np.sqrt(np.outer(share, share))
+        if near is not None and start == 0:
+            first = np.where(blocks, noise_covariance(near, d), 0.0)
         if method == "em":
             loading = rng.normal(size=(d, count)) * np.sqrt(np.diagonal(law.cov) / count)[:, None]
             found.append(_climb(moments, loading, first, blocks, iterations, tolerance))
@@ -271,7 +171,7 @@ def linear_ceiling(
     if near is None:
         near = fit(law, scheme, "full", starts=1).model.noise  # convex: one start is enough
     root = np.linalg.cholesky(noise_covariance(near, len(law.cov)))
-    coded = _Coded.of(moments, root, len(law.cov))
+    coded = Coded.of(moments, root, len(law.cov))
     excess = root @ coded.shortfall @ root.T
     # Rescaled block by block to the largest that stays within what is unexplained. That may be nothing.
     scale = np.ones(len(excess))
@@ -317,28 +217,6 @@ class _Run:
     path: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Coded:
-    """Eigenvalues and eigenvectors of ``R^-1 C_S R^-T``, ascending, and the indices of those that are coded."""
-
-    values: np.ndarray
-    vectors: np.ndarray
-    kept: np.ndarray
-
-    @classmethod
-    def of(cls, moments: Moments, root: np.ndarray, count: int) -> _Coded:
-        values, vectors = np.linalg.eigh(_whitened(moments.spread, root))
-        index = np.arange(len(values))
-        return cls(values, vectors, np.flatnonzero((values > 1) & (index >= len(values) - count))[::-1])
-
-    @property
-    def shortfall(self) -> np.ndarray:
-        """``R^-1 (K - C_S) R^-T``: what the noise adds in the directions that are not coded."""
-        rest = 1 - self.values
-        rest[self.kept] = 0.0
-        return np.asarray((self.vectors * rest) @ self.vectors.T)
-
-
 def _climb(
     moments: Moments, loading: np.ndarray, noise: np.ndarray, blocks: np.ndarray, iterations: int, tolerance: float
 ) -> _Run:
@@ -360,10 +238,6 @@ def _descend(moments: Moments, first: np.ndarray, blocks: np.ndarray, count: int
     d = len(first)
     rows, columns = np.nonzero(np.tril(blocks))
     diagonal = rows == columns
-    least = 0.5 * np.log(np.diagonal(moments.spread + moments.unexplained)) + LEAST_NOISE
-    box = [
-        (float(least[row]), None) if row == column else (None, None) for row, column in zip(rows, columns, strict=True)
-    ]
 
     def factor(theta: np.ndarray) -> np.ndarray:
         root = np.zeros((d, d))
@@ -372,8 +246,8 @@ def _descend(moments: Moments, first: np.ndarray, blocks: np.ndarray, count: int
 
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
         root = factor(theta)
-        coded = _Coded.of(moments, root, count)
-        missing = _whitened(moments.unexplained, root)
+        coded = Coded.of(moments, root, count)
+        missing = whitened(moments.unexplained, root)
         cost = coded.values.copy()
         cost[coded.kept] = 1 + np.log(coded.values[coded.kept])
         value = 2 * float(np.log(np.diagonal(root)).sum()) + float(cost.sum()) + float(np.trace(missing))
@@ -382,6 +256,9 @@ def _descend(moments: Moments, first: np.ndarray, blocks: np.ndarray, count: int
 
     start = np.linalg.cholesky(first)[rows, columns]
     start = np.where(diagonal, np.log(np.where(diagonal, start, 1.0)), start)
+    # A start with less noise than the least makes room for itself.
+    least = (0.5 * np.log(np.diagonal(moments.spread + moments.unexplained)) + LEAST_NOISE)[rows]
+    box = [(low if on else None, None) for low, on in zip(np.minimum(least, start).tolist(), diagonal, strict=True)]
     options = {"maxiter": iterations, "maxfun": 4 * iterations, "ftol": 0.0, "gtol": 1e-11, "maxcor": 30}
     root = factor(minimize(loss, start, jac=True, method="L-BFGS-B", bounds=box, options=options).x)
     noise = root @ root.T
@@ -405,13 +282,6 @@ def _fitted(
     return Fit(model, profile_elbo(moments, loading, noise), ceiling, method, starts, path)
 
 
-def _whitened(cov: np.ndarray, root: np.ndarray) -> np.ndarray:
-    """``R^-1 cov R^-T``."""
-    half = solve_triangular(root, cov, lower=True)
-    white = solve_triangular(root, half.T, lower=True)
-    return np.asarray((white + white.T) / 2)
-
-
 def _multiple(limit: np.ndarray, excess: np.ndarray) -> float:
     """The largest ``t`` with ``t excess <= limit``; one without an excess, zero for a limit that may be singular."""
     values, vectors = np.linalg.eigh(limit)
@@ -420,9 +290,3 @@ def _multiple(limit: np.ndarray, excess: np.ndarray) -> float:
     scaled = vectors.T @ excess @ vectors / np.sqrt(np.outer(values, values))
     largest = float(np.linalg.eigvalsh(scaled)[-1])
     return 1 / largest if largest > 0 else 1.0
-
-
-def _latents(n_latents: int | None, n_variables: int) -> int:
-    if n_latents is not None and n_latents < 1:
-        raise InputError(f"{n_latents} latents: give at least one")
-    return n_variables if n_latents is None else n_latents
