@@ -37,10 +37,11 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	@$(INSTALL) -e '.[demo]'
 	@touch $@
 
-# The dev extra contains the demo extra.
+# The dev extra contains the demo extra. MultiVae asks for torchvision and more, which its models do without.
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing the development tools into $(VENV) (once)"
-	@$(INSTALL) -e '.[dev]'
+	@$(INSTALL) -e '.[dev]' pydantic cloudpickle tqdm
+	@$(INSTALL) --no-deps multivae pythae
 	@touch $@ $(VENV)/.demo
 
 # thoi brings torch, which is large. Of what psitip asks for, pycddlib has to be compiled, and nothing here uses it.
