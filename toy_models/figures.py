@@ -1,0 +1,318 @@
+"""Generated images and training curves on matplotlib axes. Nothing is computed here but positions and pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from bounds.errors import InputError
+from bounds.output import check_writable, say
+from bounds.plots import COLOURS, Unit, in_unit
+from bounds.subsets import format_subset
+from toy_models.datasets import Modality
+from toy_models.generation import Decode, Generative, between, from_prior, from_subset
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Pixels between pictures, and between groups of them.
+GAP, GROUP_GAP = 1, 4
+#: One part in so many of a training need not be on the axis.
+EARLY = 10
+#: Height of the name of a ceiling, as a share of the axis.
+LABEL_ROOM = 0.06
+#: What black and white stand for, by default.
+Span = tuple[float, float]
+
+
+def sample_grid(
+    model: Generative,
+    modalities: Sequence[Modality],
+    ax: Axes,
+    generator: torch.Generator,
+    count: int = 10,
+    *,
+    decode: Decode = "mean",
+    span: Span = (0.0, 1.0),
+) -> Axes:
+    """Draws of the prior: a row for each modality, a column for each draw.
+
+    Args:
+        model: as trained.
+        modalities: of the model; those that are no images are left out.
+        ax: what is drawn on.
+        generator: of all randomness.
+        count: of draws.
+        decode: means or samples of the decoder.
+        span: values shown as black and as white, or as none and all of a colour.
+
+    Raises:
+        InputError: no modality of images, or an empty span.
+    """
+    shown = _images(modalities)
+    found = from_prior(model, count, generator, decode)
+    canvas = _Canvas([[_pictures(found[m], span)] for m in shown])
+    canvas.draw(ax)
+    canvas.name_rows(ax, [modalities[m].name for m in shown])
+    ax.set_xlabel("draws of the prior")
+    return ax
+
+
+def cross_generation(
+    model: Generative,
+    modalities: Sequence[Modality],
+    x: Sequence[np.ndarray],
+    subsets: Sequence[int],
+    ax: Axes,
+    generator: torch.Generator,
+    *,
+    decode: Decode = "mean",
+    span: Span = (0.0, 1.0),
+) -> Axes:
+    """What each encoded subset says about every modality: a row for each subset under one of data.
+
+    Columns are examples, in a group for each modality. Groups that the subset has seen are framed: there the pictures
+    are reconstructions, elsewhere they are generated.
+
+    Args:
+        model: as trained.
+        modalities: of the model; those that are no images are encoded and not shown.
+        x: for each modality the examples, ``(N, *shape)``.
+        subsets: bitmasks to encode.
+        ax, generator, decode, span: as in :func:`sample_grid`.
+
+    Raises:
+        InputError: no modality of images, no examples, a subset that cannot be encoded, an empty span.
+    """
+    shown = _images(modalities)
+    rows = [list(x), *(from_subset(model, x, subset, generator, decode) for subset in subsets)]
+    canvas = _Canvas([[_pictures(row[m], span) for m in shown] for row in rows])
+    canvas.draw(ax)
+    names = [modality.name for modality in modalities]
+    canvas.name_rows(ax, ["data", *(format_subset(subset, names, " + ") for subset in subsets)])
+    canvas.name_groups(ax, [names[m] for m in shown])
+    for row, subset in enumerate(subsets, start=1):
+        for group, m in enumerate(shown):
+            if subset >> m & 1:
+                canvas.frame(ax, row, group)
+    ax.set_ylabel("encoded")
+    ax.set_xlabel(f"{len(x[0])} held-out examples of each modality; framed: seen, and reconstructed")
+    return ax
+
+
+def interpolation(
+    model: Generative,
+    modalities: Sequence[Modality],
+    x: Sequence[np.ndarray],
+    subset: int,
+    ax: Axes,
+    steps: int = 9,
+    *,
+    span: Span = (0.0, 1.0),
+) -> Axes:
+    """The line between the posterior means of two examples, decoded, with the examples themselves at its ends.
+
+    Args:
+        model: as trained.
+        modalities: of the model; those that are no images are left out.
+        x: for each modality two examples, ``(2, *shape)``.
+        subset: bitmask of the encoded modalities.
+        ax: what is drawn on.
+        steps: points of the line.
+        span: as in :func:`sample_grid`.
+
+    Raises:
+        InputError: no modality of images, not two examples, fewer than two steps.
+    """
+    shown = _images(modalities)
+    found = between(model, x, subset, steps)
+    canvas = _Canvas([[_pictures(x[m][:1], span), _pictures(found[m], span), _pictures(x[m][1:], span)] for m in shown])
+    canvas.draw(ax)
+    canvas.name_rows(ax, [modalities[m].name for m in shown])
+    encoded = format_subset(subset, [modality.name for modality in modalities], " + ")
+    canvas.name_groups(ax, ["data", f"between the posterior means of {encoded}", "data"])
+    return ax
+
+
+def training_curve(
+    curves: Mapping[str, Sequence[float] | np.ndarray],
+    ax: Axes,
+    *,
+    steps: int,
+    ceilings: Mapping[str, float] | None = None,
+    unit: Unit = "nats",
+) -> Axes:
+    """Objectives against steps of training, and ceilings as labelled horizontal lines.
+
+    A mean over a minibatch, with one draw of the latent, is noisy: a curve may be above its ceiling now and then. The
+    ceiling is for the objective of its name and the law that the examples are from; on training examples a model that
+    has learned them by heart is above it. The axis need not reach down to the first tenth of the training.
+
+    Args:
+        curves: label to values in nats, one for each block of steps; NaN is not drawn.
+        ax: what is drawn on.
+        steps: of a block, such as :data:`toy_models.train.BLOCK`.
+        ceilings: label to nats. The axis has room for them, so leave out what is far away.
+        unit: nats or bits.
+
+    Raises:
+        InputError: no curves, or a ceiling that is not finite.
+    """
+    for label, nats in (ceilings or {}).items():
+        if not math.isfinite(nats):
+            raise InputError(f"the ceiling {label!r} is {nats}: leave out what is not finite")
+    if not curves or steps < 1:
+        raise InputError(f"{len(curves)} curves of blocks of {steps} steps: give at least one curve and one step")
+    drawn = {label: [in_unit(float(v), unit) for v in values] for label, values in curves.items()}
+    for place, (label, values) in enumerate(drawn.items()):
+        x = [steps * (block + 1) for block in range(len(values))]
+        ax.plot(x, values, color=COLOURS[place % len(COLOURS)], linewidth=1.2, label=label)
+    heights = {label: in_unit(nats, unit) for label, nats in (ceilings or {}).items()}
+    learned = [v for values in drawn.values() for v in values[len(values) // EARLY :]]
+    matter = [v for v in (*learned, *heights.values()) if math.isfinite(v)]
+    if matter:
+        room = 0.05 * (max(matter) - min(matter) or 1.0)
+        ax.set_ylim(min(matter) - room, max(matter) + room)
+    _name_heights(ax, heights)
+    ax.set_xlabel("steps of training")
+    ax.set_ylabel(f"objective ({unit} per example)")
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False, fontsize="small", ncols=min(len(curves), 3))
+    ax.ticklabel_format(axis="y", useOffset=False)
+    return ax
+
+
+def _name_heights(ax: Axes, heights: Mapping[str, float]) -> None:
+    """Dashed lines, named beside the axes, where names cross no curve; those that are close are moved apart."""
+    low, high = ax.get_ylim()
+    place, beside = -math.inf, ax.get_yaxis_transform()
+    for label, height in sorted(heights.items(), key=lambda item: item[1]):
+        ax.axhline(height, color="0.3", linewidth=1, linestyle="dashed")
+        place = max(height, place + LABEL_ROOM * (high - low))
+        ax.annotate(
+            label,
+            xy=(1, height),
+            xytext=(1.04, place),
+            xycoords=beside,
+            textcoords=beside,
+            va="center",
+            color="0.3",
+            fontsize="small",
+            arrowprops={"arrowstyle": "-", "color": "0.3", "linewidth": 0.8, "shrinkA": 1, "shrinkB": 0},
+        )
+
+
+def save_png(draw: Callable[[Axes], Axes], path: Path, size: tuple[float, float] = (7, 4), dpi: int = 150) -> None:
+    """A figure of one axes as a PNG file.
+
+    Args:
+        draw: draws on the axes that it is given.
+        path: ends in ``.png``.
+        size: in inches.
+        dpi: dots per inch.
+
+    Raises:
+        InputError: another suffix, or what cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    if path.suffix != ".png":
+        raise InputError(f"cannot write {path}: figures are PNG files, end its name in .png")
+    check_writable(path, new_folder=True)
+    figure = Figure(figsize=size, layout="constrained")
+    draw(figure.subplots())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        figure.savefig(path, dpi=dpi, bbox_inches="tight")  # pictures have their own shape
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}") from None
+    say(f"wrote {path}")
+
+
+class _Canvas:
+    """Pictures of one height for each row and one width for each group, on white.
+
+    Args:
+        rows: for each row its groups of pictures ``(count, height, width, 3)``; a group has as many in every row.
+    """
+
+    def __init__(self, rows: Sequence[Sequence[np.ndarray]]) -> None:
+        self.heights = [max(group.shape[1] for group in row) for row in rows]
+        widths = [max(row[g].shape[2] for row in rows) for g in range(len(rows[0]))]
+        counts = [len(group) for group in rows[0]]
+        self.tops = [sum(self.heights[:r]) + GAP * r for r in range(len(rows))]
+        self.spans = [count * (width + GAP) - GAP for count, width in zip(counts, widths, strict=True)]
+        self.lefts = [sum(self.spans[:g]) + GROUP_GAP * g for g in range(len(counts))]
+        self.pixels = np.ones((self.tops[-1] + self.heights[-1], self.lefts[-1] + self.spans[-1], 3))
+        for top, row in zip(self.tops, rows, strict=True):
+            for left, width, group in zip(self.lefts, widths, row, strict=True):
+                for i, picture in enumerate(group):
+                    start = left + i * (width + GAP)
+                    self.pixels[top : top + picture.shape[0], start : start + picture.shape[1]] = picture
+
+    def draw(self, ax: Axes) -> None:
+        """All pictures as one image, a pixel of data wide and high each."""
+        ax.imshow(self.pixels, interpolation="nearest")
+        ax.set_xticks([])
+        ax.set_yticks([])
+        ax.tick_params(length=0)
+        for side in ax.spines.values():
+            side.set_visible(False)
+
+    def name_rows(self, ax: Axes, names: Sequence[str]) -> None:
+        """At the left, in the middle of each row; pixel ``i`` is from ``i - 0.5`` to ``i + 0.5``."""
+        ax.set_yticks([t + (h - 1) / 2 for t, h in zip(self.tops, self.heights, strict=True)], names)
+
+    def name_groups(self, ax: Axes, names: Sequence[str]) -> None:
+        """Above the middle of each group."""
+        ax.xaxis.tick_top()
+        ax.xaxis.set_tick_params(length=0)
+        ax.set_xticks([left + (span - 1) / 2 for left, span in zip(self.lefts, self.spans, strict=True)], names)
+
+    def frame(self, ax: Axes, row: int, group: int) -> None:
+        """Around the pictures of a group in one row."""
+        from matplotlib.patches import Rectangle
+
+        corner = self.lefts[group] - 1, self.tops[row] - 1
+        ax.add_patch(
+            Rectangle(
+                corner,
+                self.spans[group] + 1,
+                self.heights[row] + 1,
+                fill=False,
+                edgecolor=COLOURS[1],
+                linewidth=2,
+                clip_on=False,
+            )
+        )
+
+
+def _images(modalities: Sequence[Modality]) -> list[int]:
+    """The modalities whose examples are pictures: real, (height, width) or (1 or 3 channels, height, width)."""
+    shown = [
+        m
+        for m, modality in enumerate(modalities)
+        if modality.symbols is None
+        and (len(modality.shape) == 2 or (len(modality.shape) == 3 and modality.shape[0] in (1, 3)))
+    ]
+    if not shown:
+        shapes = ", ".join(f"{modality.name} {modality.shape}" for modality in modalities)
+        raise InputError(
+            f"no modality of images to draw among {shapes}: give (height, width) or (1 or 3, height, width)"
+        )
+    return shown
+
+
+def _pictures(x: np.ndarray, span: Span) -> np.ndarray:
+    """``(N, height, width, 3)`` from 0 to 1."""
+    low, high = span
+    if not low < high:
+        raise InputError(f"span={span}: give the value shown as black and a larger one shown as white")
+    wide = np.asarray(x, dtype=np.float64).reshape(len(x), -1, *x.shape[-2:])
+    pictures = np.broadcast_to(wide, (len(x), 3, *x.shape[-2:])).transpose(0, 2, 3, 1)
+    # beyond the span a screen has no darker or lighter colour; no number is made of this
+    return np.clip((pictures - low) / (high - low), 0, 1)
