@@ -81,9 +81,6 @@ class ElboTerms:
     Attributes:
         subsets: the terms of each encoded subset.
         evidence: ``E ln p_theta(x)``.
-        mixture_kl: ``E KL(qbar(z|x) || p_theta(z))`` with ``qbar = sum_A w_A q_A``.
-        label_information: ``I(A;Z|X)``, what the latent tells about the choice of the subset (THEORY T3).
-        latent_total_correlation: ``TC(X|Z)`` over units, under ``p(x) qbar(z|x)`` (THEORY T3).
         entropy: ``H(X)``.
         discrepancy: ``Delta(X,S)``.
         floor: ``sum_A w_A sum_{m not in A} H(X_m|X_A)`` over units (THEORY T1).
@@ -91,9 +88,6 @@ class ElboTerms:
 
     subsets: tuple[SubsetTerms, ...]
     evidence: float
-    mixture_kl: float
-    label_information: float
-    latent_total_correlation: float
     entropy: float
     discrepancy: float
     floor: float
@@ -132,16 +126,6 @@ class ElboTerms:
         return _difference(self.evidence, self.elbo)
 
     @property
-    def mixture_elbo(self) -> float:
-        """``L_mix``: the ELBO with the mixture's density in the KL, ``L_S + I(A;Z|X)`` (THEORY T5)."""
-        return -self.distortion - self.mixture_kl
-
-    @property
-    def best_elbo(self) -> float:
-        """``-[H(X) + TC(X|Z) + I(A;Z|X)]``: the highest ``L_S`` of these encoders (THEORY T3)."""
-        return -math.fsum([self.entropy, self.latent_total_correlation, self.label_information])
-
-    @property
     def quoted(self) -> Inequality:
         """``E ln p_theta(x) >= L_S + Delta``: Theorem 1 as usually quoted, which need not hold (THEORY T0)."""
         return Inequality(self.evidence, self.elbo + self.discrepancy)
@@ -150,6 +134,31 @@ class ElboTerms:
     def repaired(self) -> Inequality:
         """``sum_A w_A E ln p_theta(x_A) >= L_S + sum_A w_A sum_{m not in A} H(X_m|X_A)``, always true (THEORY T0)."""
         return Inequality(self.subset_evidence, self.elbo + self.floor)
+
+
+@dataclass(frozen=True)
+class MixtureTerms(ElboTerms):
+    """The terms with those of the mixture ``qbar = sum_A w_A q_A``, for models whose mixture has a known density.
+
+    Attributes:
+        mixture_kl: ``E KL(qbar(z|x) || p_theta(z))``.
+        label_information: ``I(A;Z|X)``, what the latent tells about the choice of the subset (THEORY T3).
+        latent_total_correlation: ``TC(X|Z)`` over units, under ``p(x) qbar(z|x)`` (THEORY T3).
+    """
+
+    mixture_kl: float
+    label_information: float
+    latent_total_correlation: float
+
+    @property
+    def mixture_elbo(self) -> float:
+        """``L_mix``: the ELBO with the mixture's density in the KL, ``L_S + I(A;Z|X)`` (THEORY T5)."""
+        return -self.distortion - self.mixture_kl
+
+    @property
+    def best_elbo(self) -> float:
+        """``-[H(X) + TC(X|Z) + I(A;Z|X)]``: the highest ``L_S`` of these encoders (THEORY T3)."""
+        return -math.fsum([self.entropy, self.latent_total_correlation, self.label_information])
 
 
 def _difference(left: float, right: float) -> float:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from bounds.ceilings import distortion_floor, generative_discrepancy
-from bounds.elbo import ElboTerms, SubsetTerms
+from bounds.elbo import MixtureTerms, SubsetTerms
 from bounds.errors import InputError, ObjectiveError
 from bounds.functional import TC, Functional, I
 from bounds.joints import PMF_TOLERANCE, Discrete
@@ -47,17 +47,8 @@ class TabularVAE:
     encoders: Mapping[int, np.ndarray]
 
     def __post_init__(self) -> None:
-        prior = _laws(self.prior, "the prior")
-        if prior.ndim != 1:
-            raise InputError(f"the prior has shape {prior.shape}: give one vector, the law of z")
-        decoders = tuple(_laws(table, f"decoder {u}") for u, table in enumerate(self.decoders))
-        if not decoders:
-            raise InputError("a tabular VAE needs at least one decoder: give one table (Z, k_u) for each unit")
-        for u, table in enumerate(decoders):
-            if table.ndim != 2 or len(table) != len(prior):
-                raise InputError(
-                    f"decoder {u} has shape {table.shape}: it must be ({len(prior)}, k_{u}), a row for each z"
-                )
+        prior = _prior_law(self.prior)
+        decoders = _decoder_laws(self.decoders, len(prior))
         object.__setattr__(self, "prior", prior)
         object.__setattr__(self, "decoders", decoders)
         object.__setattr__(self, "encoders", _encoder_laws(self.encoders, len(prior)))
@@ -69,8 +60,8 @@ class TabularVAE:
 
 
 @_SILENT
-def elbo_terms(model: TabularVAE, law: Discrete, scheme: SubsetScheme) -> ElboTerms:
-    """Every term of a model, exactly.
+def elbo_terms(model: TabularVAE, law: Discrete, scheme: SubsetScheme) -> MixtureTerms:
+    """Every term of a model, exactly, in nats.
 
     Raises:
         InputError: a model, law and scheme that do not fit each other, or tables too large for memory.
@@ -93,15 +84,15 @@ def elbo_terms(model: TabularVAE, law: Discrete, scheme: SubsetScheme) -> ElboTe
     names, latent = default_names(joint.ndim), 1 << joint.ndim - 1
     units = [1 << 1 + u for u in everything]
     h = law.unit_entropies()
-    return ElboTerms(
+    return MixtureTerms(
         subsets=subsets,
         evidence=_expectation(p[..., 0], np.logaddexp.reduce(_log_joint(model, everything), axis=-1)),
-        mixture_kl=_expectation(mixture, np.log(mixture) - np.log(p) - np.log(model.prior)),
-        label_information=_evaluate(I(names, 1, latent, sum(units)), joint),
-        latent_total_correlation=_evaluate(TC(names, units, latent), joint),
         entropy=marginal_entropy(law.pmf, range(law.pmf.ndim)),
         discrepancy=float(generative_discrepancy(h, scheme)),
         floor=float(distortion_floor(h, scheme)),
+        mixture_kl=_expectation(mixture, np.log(mixture) - np.log(p) - np.log(model.prior)),
+        label_information=_evaluate(I(names, 1, latent, sum(units)), joint),
+        latent_total_correlation=_evaluate(TC(names, units, latent), joint),
     )
 
 
@@ -170,13 +161,70 @@ def optimal_decoders(law: Discrete, scheme: SubsetScheme, encoders: Mapping[int,
 
 
 @_SILENT
+def optimal_encoders(
+    law: Discrete, scheme: SubsetScheme, prior: np.ndarray, decoders: Sequence[np.ndarray], beta: float = 1.0
+) -> TabularVAE:
+    """The encoders that are best for a prior and decoders, as a model: ``q_A(z|x_A) ~ p(z) exp(-d_A(x_A,z)/beta)``.
+
+    Here ``d_A(x_A,z) = -E[ln p_theta(X|z) | x_A]`` over all units (THEORY T6). Where ``p(x_A)`` is zero, and where no
+    latent gives the data any probability, all encoders are as good and the prior is taken.
+
+    Args:
+        law: the data.
+        scheme: the encoded subsets and their weights.
+        prior: ``(Z,)``.
+        decoders: for each unit ``(Z, k_u)``.
+        beta: multiplier of the KL, positive.
+
+    Raises:
+        InputError: tables that are no laws or do not fit the data, a scheme over other modalities, a ``beta`` that is
+            not positive.
+        ObjectiveError: a sub-sampled scheme, whose encoders are not asked for what they do not see.
+
+    >>> from bounds import mmvae
+    >>> pair = Discrete([[0.45, 0.05], [0.05, 0.45]])
+    >>> sharp = np.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> soft = np.array([[0.8, 0.2], [0.2, 0.8]])
+    >>> optimal_encoders(pair, mmvae(2), np.array([0.5, 0.5]), [sharp, soft]).encoders[0b01]  # it sees what z decides
+    array([[1., 0.],
+           [0., 1.]])
+    """
+    if scheme.objective == "sub-sampled":
+        raise ObjectiveError(f"scheme {scheme.label} is a sum of ELBOs, each of its own modalities, not a mixture")
+    if not (beta > 0 and math.isfinite(beta)):
+        raise InputError(f"beta is {beta}: give a positive number")
+    _check_modalities(law, scheme)
+    prior = _prior_law(prior)
+    decoders = _decoder_laws(decoders, len(prior))
+    p = _unit_table(law)
+    alphabet = p.shape[:-1]
+    _check_alphabets(decoders, alphabet)
+    log_decoders = _log_decoders(decoders)
+    encoders = {}
+    for subset, _ in scheme:
+        seen = members(union(law.layout.modality_units, subset))
+        known = _marginal(p, seen)
+        logits = np.log(prior)
+        for u, table in enumerate(decoders):
+            expected = log_decoders[u]
+            if u not in seen:
+                given = np.moveaxis((_marginal(p, {*seen, u}) / known)[..., 0], u, -1)
+                expected = np.expand_dims(_mean_log(given, table), u)
+            logits = logits + expected / beta
+        top = logits.max(axis=-1, keepdims=True)
+        likelihoods = np.exp(logits - top)
+        best = likelihoods / likelihoods.sum(axis=-1, keepdims=True)
+        q = np.where((known > 0) & (top > -np.inf), best, prior)
+        encoders[subset] = q.reshape([*(alphabet[u] for u in seen), len(prior)])
+    return TabularVAE(prior, decoders, encoders)
+
+
+@_SILENT
 def _subset_terms(model: TabularVAE, law: Discrete, scheme: SubsetScheme) -> tuple[SubsetTerms, ...]:
     p = _unit_table(law)
     alphabet = p.shape[:-1]
-    shapes = tuple(table.shape[1] for table in model.decoders)
-    if shapes != alphabet:
-        raise InputError(f"decoders have the alphabets {shapes}, the units {alphabet}: give one decoder for each unit")
-    log_decoders = _log_decoders(model)
+    _check_alphabets(model.decoders, alphabet)
+    log_decoders = _log_decoders(model.decoders)
     found = []
     for subset, weight in scheme:
         seen, q = _encoder(law, scheme, model.encoders, subset)
@@ -218,10 +266,7 @@ def _encoder(
 ) -> tuple[tuple[int, ...], np.ndarray]:
     """The units that a subset's encoder sees, and ``q_A(z|x_A)``."""
     layout = law.layout
-    if scheme.n_modalities != len(layout.names):
-        raise InputError(
-            f"scheme {scheme.label} is over {scheme.n_modalities} modalities, the law over {len(layout.names)}"
-        )
+    _check_modalities(law, scheme)
     shown = format_subset(subset, layout.names) or "the empty subset"
     if subset not in encoders:
         raise InputError(f"scheme {scheme.label} encodes {shown}, for which the model has no encoder (key {subset})")
@@ -235,6 +280,13 @@ def _encoder(
     return seen, table.reshape([*spread, table.shape[-1]])
 
 
+def _check_modalities(law: Discrete, scheme: SubsetScheme) -> None:
+    if scheme.n_modalities != len(law.names):
+        raise InputError(
+            f"scheme {scheme.label} is over {scheme.n_modalities} modalities, the law over {len(law.names)}"
+        )
+
+
 def _joint(law: Discrete, scheme: SubsetScheme, encoders: Mapping[int, np.ndarray]) -> np.ndarray:
     """``(subsets, *k_u, Z)``: the law ``w_A p(x) q_A(z|x_A)`` of subset, data and latent."""
     p = _unit_table(law)
@@ -245,21 +297,37 @@ def _joint(law: Discrete, scheme: SubsetScheme, encoders: Mapping[int, np.ndarra
     return joint
 
 
-def _log_decoders(model: TabularVAE) -> list[np.ndarray]:
-    units = len(model.decoders)
+def _check_alphabets(decoders: Sequence[np.ndarray], alphabet: tuple[int, ...]) -> None:
+    shapes = tuple(table.shape[1] for table in decoders)
+    if shapes != alphabet:
+        raise InputError(f"decoders have the alphabets {shapes}, the units {alphabet}: give one decoder for each unit")
+
+
+def _log_decoders(decoders: Sequence[np.ndarray]) -> list[np.ndarray]:
+    units = len(decoders)
     return [
-        np.log(table.T).reshape([*(-1 if v == u else 1 for v in range(units)), model.n_latents])
-        for u, table in enumerate(model.decoders)
+        np.log(table.T).reshape([*(-1 if v == u else 1 for v in range(units)), len(table)])
+        for u, table in enumerate(decoders)
     ]
 
 
 def _log_joint(model: TabularVAE, units: Collection[int]) -> np.ndarray:
     """``ln p_theta(z) prod_u p_theta(x_u|z)`` over some of the units."""
-    log_decoders = _log_decoders(model)
+    log_decoders = _log_decoders(model.decoders)
     total = np.log(model.prior)
     for u in units:
         total = total + log_decoders[u]
     return np.asarray(total)
+
+
+def _mean_log(given: np.ndarray, decoder: np.ndarray) -> np.ndarray:
+    """``(..., Z)``: ``sum_x given(x) ln p_theta(x|z)`` of laws ``(..., k)``, where ``0 ln 0`` is 0.
+
+    A product of matrices: a table with an axis for ``x`` and one for ``z`` may be far larger than what is wanted.
+    """
+    zero = decoder == 0
+    impossible = (given > 0).astype(np.float64) @ zero.T.astype(np.float64) > 0
+    return np.where(impossible, -np.inf, given @ np.log(np.where(zero, 1.0, decoder)).T)
 
 
 def _evaluate(functional: Functional, table: np.ndarray) -> float:
@@ -286,6 +354,23 @@ def _laws(table: np.ndarray, what: str) -> np.ndarray:
         raise InputError(f"{what} sums to {worst:.9g} along its last axis, not to 1: divide it by its sums")
     laws /= totals
     laws.setflags(write=False)
+    return laws
+
+
+def _prior_law(prior: np.ndarray) -> np.ndarray:
+    law = _laws(prior, "the prior")
+    if law.ndim != 1:
+        raise InputError(f"the prior has shape {law.shape}: give one vector, the law of z")
+    return law
+
+
+def _decoder_laws(decoders: Sequence[np.ndarray], n_latents: int) -> tuple[np.ndarray, ...]:
+    laws = tuple(_laws(table, f"decoder {u}") for u, table in enumerate(decoders))
+    if not laws:
+        raise InputError("a tabular VAE needs at least one decoder: give one table (Z, k_u) for each unit")
+    for u, table in enumerate(laws):
+        if table.ndim != 2 or len(table) != n_latents:
+            raise InputError(f"decoder {u} has shape {table.shape}: it must be ({n_latents}, k_{u}), a row for each z")
     return laws
 
 

@@ -31,7 +31,7 @@ from bounds.dual.private_noise import without_private_noise
 from bounds.dual.program import DecoderProgram, conditional_laws, geometric_means
 from bounds.empirical import empirical_law
 from bounds.errors import InputError, ObjectiveError
-from bounds.finite import TabularVAE
+from bounds.finite import TabularVAE, optimal_encoders
 from bounds.joints import Discrete, Law
 from bounds.lattice import marginal_entropy
 from bounds.samples import Samples
@@ -224,7 +224,7 @@ def optimal_elbo(
         ceiling=ceiling,
         scheme=scheme,
         names=joint.names,
-        model=_model(joint, scheme, own, attained),
+        model=optimal_encoders(joint, scheme, attained.weights, own.blocks(attained.v), beta),
         dual=_dual(joint, scheme, own, proving),
         bounds=loss_bounds(joint, scheme),
         cells=inner.cells,
@@ -292,31 +292,12 @@ def _ceiling(joint: Discrete, scheme: SubsetScheme, beta: float) -> float:
     return float(elbo_ceiling(h, scheme)) if beta >= 1 else float(elbo_ceiling(h, scheme, "beta", beta=beta))
 
 
-def _model(joint: Discrete, scheme: SubsetScheme, program: DecoderProgram, mixture: Mixture) -> TabularVAE:
-    """The mixture's decoders with their best encoders, ``q_A(z|x_A) = pi_z exp(-d_A(x_A, z)) / c_A(x_A)``."""
-    encoders: dict[int, np.ndarray] = {}
-    for subset, _ in scheme:
-        together = _together(joint, subset, program, mixture)
-        total = together.sum(axis=1, keepdims=True)
-        prior = np.tile(mixture.weights, (len(total), 1))  # for what has no probability
-        q = np.divide(together, total, out=prior, where=total > 0)
-        encoders[subset] = q.reshape(*_seen_shape(joint, subset), -1)
-    return TabularVAE(mixture.weights, program.blocks(mixture.v), encoders)
-
-
 def _dual(joint: Discrete, scheme: SubsetScheme, program: DecoderProgram, mixture: Mixture) -> Mapping[int, np.ndarray]:
     """``c_A(x_A) = sum_z pi_z exp(-d_A(x_A, z))``, zero where ``p(x_A)`` is."""
-    found = {s: _together(joint, s, program, mixture).sum(axis=1).reshape(_seen_shape(joint, s)) for s, _ in scheme}
+    found = {}
+    for subset, _ in scheme:
+        known, conditionals = conditional_laws(joint, subset)
+        c = geometric_means(np.concatenate(conditionals, axis=1), mixture.v, program.power) @ mixture.weights
+        shape = [joint.unit_alphabets[u] for u in members(union(joint.layout.modality_units, subset))]
+        found[subset] = np.where(known > 0, c.reshape(known.shape), 0.0).reshape(shape)
     return MappingProxyType(found)
-
-
-def _together(joint: Discrete, subset: int, program: DecoderProgram, mixture: Mixture) -> np.ndarray:
-    """``pi_z exp(-d_A(x_A, z))`` for each cell of ``x_A`` and each ``z``, zero where ``p(x_A)`` is."""
-    known, conditionals = conditional_laws(joint, subset)
-    means = geometric_means(np.concatenate(conditionals, axis=1), mixture.v, program.power) * mixture.weights
-    return np.where(known.reshape(-1, 1) > 0, means, 0.0)
-
-
-def _seen_shape(joint: Discrete, subset: int) -> list[int]:
-    """The alphabets of the units of a subset of modalities."""
-    return [joint.unit_alphabets[u] for u in members(union(joint.layout.modality_units, subset))]

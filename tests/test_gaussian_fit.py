@@ -15,6 +15,7 @@ from bounds import Gaussian, InputError, ObjectiveError, SubsetScheme, elbo_ceil
 from bounds.likelihood.linear_vae import optimal_linear_vae
 from bounds.likelihoods import likelihood_ceiling
 from toy_models import gaussian_fit
+from toy_models.datasets import shared_private_gaussian
 from toy_models.gaussian_fit import em_step, fit, linear_ceiling
 from toy_models.gaussian_profile import Moments, isotropic_noise, optimal_loading, profile_elbo, scheme_moments
 from toy_models.linear_gaussian import (
@@ -389,3 +390,12 @@ def test_latents_that_explain_everything():
     moments = scheme_moments(Gaussian(np.ones((2, 2))), full(2))
     with pytest.raises(InputError, match="unbounded: use fewer latents"):
         isotropic_noise(moments)
+
+
+def test_steps_of_the_search_do_not_overflow() -> None:
+    """The search once tried a noise whose exponential overflowed, on this law from its first start."""
+    rng = np.random.default_rng(1)
+    law = shared_private_gaussian(3, 1.0, 0.1, size=4, n_train=1, n_held_out=1, rng=rng).law
+    assert isinstance(law, Gaussian)
+    found = fit(law, full(3), "diagonal", 4)
+    assert found.elbo == pytest.approx(found.ceiling, rel=1e-9)  # as many latents as factors

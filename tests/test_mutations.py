@@ -223,7 +223,7 @@ FAULTS = [
     Fault(
         "the mixture's density treated as each encoder's own",
         "T5.identity",
-        f"{ELBO}:ElboTerms.mixture_elbo",
+        f"{ELBO}:MixtureTerms.mixture_elbo",
         "self.mixture_kl",
         "self.kl",
     ),
@@ -332,7 +332,7 @@ FAULTS = [
     Fault(
         "I(A;Z|X) left out of the best ELBO",
         "T3.attained",
-        f"{ELBO}:ElboTerms.best_elbo",
+        f"{ELBO}:MixtureTerms.best_elbo",
         ", self.label_information",
         "",
     ),

@@ -4,10 +4,20 @@ import math
 
 import numpy as np
 import pytest
+from optimum_common import all_seen, likelihood
 from pins_common import IDENTITY, Enumerated, cross, dsbs, joint_tables, kl, random_case
 
 from bounds import Discrete, InputError, ObjectiveError, SubsetScheme, mmvae, mvae_subsampled
-from toy_models import Inequality, TabularVAE, elbo_terms, objective, optimal_decoders, random_model, reference_models
+from toy_models import (
+    Inequality,
+    TabularVAE,
+    elbo_terms,
+    objective,
+    optimal_decoders,
+    optimal_encoders,
+    random_model,
+    reference_models,
+)
 
 BIT = np.full((1, 2), 0.5)
 NOTHING = np.ones((2, 1))
@@ -100,6 +110,68 @@ def test_objectives_reduce_to_the_own_density_elbo(seed):
     assert objective(model, law, scheme, "rescaled", scales=scales) == plain
     doubled = {**dict.fromkeys(law.layout.names, 3.0), **dict.fromkeys(law.layout.unit_names, 2.0)}  # units win
     assert objective(model, law, scheme, "rescaled", scales=doubled, beta=2.0) == pytest.approx(2 * plain, rel=1e-12)
+
+
+def with_zeros(model, rng):
+    """The same prior and decoders with some cells zero, but in the first row."""
+    tables = [model.prior[None].T, *model.decoders]
+    kept = [np.where((rng.random(t.shape) < 0.3) & (np.arange(len(t)) > 0)[:, None], 0.0, t) for t in tables]
+    prior, decoders = kept[0][:, 0], [t + (t.sum(axis=1, keepdims=True) == 0) for t in kept[1:]]
+    return prior / prior.sum(), [t / t.sum(axis=1, keepdims=True) for t in decoders]
+
+
+def check_encoders(found, law, scheme, prior, decoders, beta):
+    """T6 cell by cell: ``q_A(z|x_A)`` is proportional to ``p(z) exp(-d_A(x_A,z)/beta)``."""
+    rows = [[table[z] for table in decoders] for z in range(len(prior))]
+    for seen in all_seen(law, scheme):
+        weights = np.array([p * likelihood(seen, row, 1 / beta) for p, row in zip(prior, rows, strict=True)])
+        # exponents of a few hundred, each rounded by 1e-13
+        assert np.allclose(found.encoders[seen.subset][seen.values], weights / weights.sum(), rtol=1e-11, atol=1e-14)
+
+
+@pytest.mark.parametrize("beta", [0.5, 1.0, 4.0])
+@pytest.mark.parametrize("seed", range(20))
+def test_optimal_encoders_agree_with_loops(seed, beta):
+    law, scheme, model = random_case(seed)
+    prior, decoders = with_zeros(model, np.random.default_rng(seed))
+    check_encoders(optimal_encoders(law, scheme, prior, decoders, beta), law, scheme, prior, decoders, beta)
+
+
+def test_other_encoders_are_not_optimal():
+    """Planted faults: another beta, another prior, decoders of two latents changed over, another law."""
+    law, scheme = Discrete(np.arange(1, 13).reshape(2, 3, 2) / 78), mmvae(3)
+    model = random_model(law, scheme, 3, np.random.default_rng(0))
+    given = law, scheme, model.prior, model.decoders, 2.0
+    check_encoders(optimal_encoders(*given), *given)
+    reversed_law = Discrete(law.pmf[::-1, ::-1, ::-1])
+    for fault in (
+        (law, scheme, model.prior, model.decoders, 2.1),
+        (law, scheme, np.full(3, 1 / 3), model.decoders, 2.0),
+        (law, scheme, model.prior, [table[[1, 0, 2]] for table in model.decoders], 2.0),
+        (reversed_law, scheme, model.prior, model.decoders, 2.0),
+    ):
+        with pytest.raises(AssertionError):
+            check_encoders(optimal_encoders(*fault), *given)
+
+
+@pytest.mark.parametrize("beta", [1e-9, 1e9])
+def test_optimal_encoders_are_laws_whatever_beta(beta):
+    """Exponents of a billion: the likeliest latent alone, or the prior."""
+    sharp, soft = np.array([[0.9, 0.1], [0.1, 0.9]]), np.array([[0.8, 0.2], [0.2, 0.8]])
+    model = optimal_encoders(dsbs(0.1), mmvae(2), np.array([0.3, 0.7]), [sharp, soft], beta)
+    expected = np.eye(2) if beta < 1 else [[0.3, 0.7]] * 2
+    assert np.allclose(model.encoders[1], expected, rtol=1e-8, atol=1e-300)  # exp(2e-9) at the large beta
+
+
+@pytest.mark.parametrize("beta", [0.0, -1.0, math.inf, math.nan])
+def test_optimal_encoders_need_a_positive_beta(beta):
+    with pytest.raises(InputError, match="give a positive number"):
+        optimal_encoders(dsbs(0.1), mmvae(2), np.ones(1), [BIT, BIT], beta)
+
+
+def test_optimal_encoders_refuse_a_scheme_over_other_modalities():
+    with pytest.raises(InputError, match="over 3 modalities, the law over 2"):
+        optimal_encoders(dsbs(0.1), mmvae(3), np.ones(1), [BIT, BIT])
 
 
 def test_reference_models_are_tied_to_their_laws():

@@ -1,7 +1,7 @@
 """Toy multimodal VAEs to hold against the bounds. What is imported here needs NumPy alone."""
 
 from bounds.reference import ReferenceModel, reference_models
-from toy_models.coordinate_ascent import TabularFit, fit_tabular, optimal_encoders
+from toy_models.coordinate_ascent import TabularFit, fit_tabular
 from toy_models.gaussian_expert_fit import ExpertFit, fit_experts
 from toy_models.gaussian_fit import Fit
 from toy_models.gaussian_fit import fit as fit_gaussian
@@ -17,11 +17,13 @@ from toy_models.linear_gaussian import (
 from toy_models.tabular import (
     ElboTerms,
     Inequality,
+    MixtureTerms,
     SubsetTerms,
     TabularVAE,
     elbo_terms,
     objective,
     optimal_decoders,
+    optimal_encoders,
     random_model,
 )
 
@@ -33,6 +35,7 @@ __all__ = [
     "GaussianExpert",
     "Inequality",
     "LinearGaussianVAE",
+    "MixtureTerms",
     "ReferenceModel",
     "SubsetTerms",
     "TabularFit",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bounds.ceilings import distortion_floor, elbo_ceiling, entropy, generative_discrepancy
-from bounds.elbo import ElboTerms, Inequality
+from bounds.elbo import Inequality, MixtureTerms
 from bounds.finite import elbo_terms
 from bounds.quantity import Quantity
 from bounds.reference import ReferenceModel
@@ -29,7 +29,7 @@ class Evaluation:
     """A reference model's exact terms beside the ceilings that apply to it."""
 
     reference: ReferenceModel
-    terms: ElboTerms
+    terms: MixtureTerms
     ceilings: tuple[Quantity, ...]
     claims: tuple[Claim, ...]
 

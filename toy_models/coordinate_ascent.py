@@ -24,7 +24,7 @@ import numpy as np
 
 from bounds.dual.program import conditional_laws
 from bounds.errors import InputError, ObjectiveError
-from bounds.finite import TabularVAE
+from bounds.finite import TabularVAE, optimal_encoders
 from bounds.joints import Discrete
 from bounds.memory import check_fits
 from bounds.progress import Track, no_progress
@@ -169,48 +169,6 @@ def fit_tabular(
         scheme=scheme,
         names=law.names,
     )
-
-
-def optimal_encoders(
-    law: Discrete, scheme: SubsetScheme, prior: np.ndarray, decoders: Sequence[np.ndarray], beta: float = 1.0
-) -> TabularVAE:
-    """The encoders that are best for a prior and decoders, as a model: ``q_A(z|x_A) ~ p(z) exp(-d_A(x_A,z)/beta)``.
-
-    Here ``d_A(x_A,z) = -E[ln p_theta(X|z) | x_A]`` over all units (THEORY T6). Where ``p(x_A)`` is zero, and where no
-    latent gives the data any probability, all encoders are as good and the prior is taken.
-
-    Args:
-        law: the data.
-        scheme: the encoded subsets and their weights.
-        prior: ``(Z,)``.
-        decoders: for each unit ``(Z, k_u)``.
-        beta: multiplier of the KL, positive.
-
-    Raises:
-        InputError, ObjectiveError: as :func:`fit_tabular`.
-
-    >>> from bounds import mmvae
-    >>> pair = Discrete([[0.45, 0.05], [0.05, 0.45]])
-    >>> sharp = np.array([[1.0, 0.0], [0.0, 1.0]])
-    >>> soft = np.array([[0.8, 0.2], [0.2, 0.8]])
-    >>> optimal_encoders(pair, mmvae(2), np.array([0.5, 0.5]), [sharp, soft]).encoders[0b01]  # it sees what z decides
-    array([[1., 0.],
-           [0., 1.]])
-    """
-    _check_problem(law, scheme, beta)
-    _check_fit("the model", [prior, *decoders], law, len(prior))
-    model = TabularVAE(prior, decoders, {0: prior})  # its tables are checked; the encoder stands for none
-    theta = _Theta(model.prior[:, None], np.concatenate(model.decoders, axis=1)[:, None])
-    encoders: dict[int, np.ndarray] = {}
-    for subset, _ in scheme:
-        known, targets = conditional_laws(law, subset)
-        cells = np.flatnonzero(known)
-        rows = _Rows(np.ones(len(cells)), [target[cells] for target in targets], beta)
-        q = rows.encode(theta)[1][:, 0].T
-        table = np.tile(model.prior, (known.size, 1))
-        table[cells] = np.where(q.sum(axis=1, keepdims=True) > 0, q, model.prior)
-        encoders[subset] = table.reshape(*_seen_alphabets(law, subset), -1)
-    return TabularVAE(model.prior, model.decoders, encoders)
 
 
 @dataclass(frozen=True, eq=False)

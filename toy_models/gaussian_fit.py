@@ -257,8 +257,10 @@ def _descend(moments: Moments, first: np.ndarray, blocks: np.ndarray, count: int
     start = np.linalg.cholesky(first)[rows, columns]
     start = np.where(diagonal, np.log(np.where(diagonal, start, 1.0)), start)
     # A start with less noise than the least makes room for itself.
-    least = (0.5 * np.log(np.diagonal(moments.spread + moments.unexplained)) + LEAST_NOISE)[rows]
-    box = [(low if on else None, None) for low, on in zip(np.minimum(least, start).tolist(), diagonal, strict=True)]
+    # The best noise is a residual second moment, so it has no more variance than the data; steps beyond may overflow.
+    most = 0.5 * np.log(np.diagonal(moments.spread + moments.unexplained))[rows]
+    ends = zip(np.minimum(most + LEAST_NOISE, start).tolist(), np.maximum(most, start).tolist(), diagonal, strict=True)
+    box = [(low, high) if on else (None, None) for low, high, on in ends]
     options = {"maxiter": iterations, "maxfun": 4 * iterations, "ftol": 0.0, "gtol": 1e-11, "maxcor": 30}
     root = factor(minimize(loss, start, jac=True, method="L-BFGS-B", bounds=box, options=options).x)
     noise = root @ root.T

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bounds.elbo import ElboTerms, Inequality, SubsetTerms
-from bounds.finite import TabularVAE, elbo_terms, objective, optimal_decoders
+from bounds.elbo import ElboTerms, Inequality, MixtureTerms, SubsetTerms
+from bounds.finite import TabularVAE, elbo_terms, objective, optimal_decoders, optimal_encoders
 from bounds.joints import Discrete
 from bounds.schemes import SubsetScheme
 from bounds.subsets import members, union
@@ -16,11 +16,13 @@ from bounds.subsets import members, union
 __all__ = [
     "ElboTerms",
     "Inequality",
+    "MixtureTerms",
     "SubsetTerms",
     "TabularVAE",
     "elbo_terms",
     "objective",
     "optimal_decoders",
+    "optimal_encoders",
     "random_model",
 ]
 

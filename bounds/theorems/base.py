@@ -15,7 +15,7 @@ import numpy as np
 from bounds.ceilings import elbo_ceiling
 from bounds.choices import Choices
 from bounds.common_cause import CommonCause
-from bounds.elbo import ElboTerms
+from bounds.elbo import MixtureTerms
 from bounds.entropies import EntropyVector
 from bounds.errors import InputError
 from bounds.finite import TabularVAE, elbo_terms, objective
@@ -51,7 +51,7 @@ class Case:
         return self.law.unit_entropies()
 
     @cached_property
-    def terms(self) -> ElboTerms:
+    def terms(self) -> MixtureTerms:
         """The exact terms of the model.
 
         Raises:

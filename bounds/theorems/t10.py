@@ -126,10 +126,10 @@ def _coherence(case: Case) -> float:
         product = known
         for u in rest:
             product = product * ratio(tables.marginal(tables.data, (*subset.seen, u)), known)
-        decoder = ratio(tables.model(rest), tables.model(()))
+        decoder = np.exp(tables.log_decoder(rest))
         generated = (tables.encoder(subset.subset) * decoder).sum(axis=-1, keepdims=True)
-        worst = min(worst, subset.slack - kl(product, ratio(product, known), generated))
-    return worst
+        worst = np.min([worst, subset.slack - kl(product, ratio(product, known), generated)])  # NaN counts
+    return float(worst)
 
 
 def _chow_liu(case: Case) -> float:

@@ -13,7 +13,7 @@ from bounds.schemes import SubsetScheme
 from bounds.subsets import default_names, members
 from bounds.theorems.base import Case, Theorem, equal
 from bounds.theorems.cases import model_cases
-from bounds.theorems.tables import Tables, kl, mean_log, ratio
+from bounds.theorems.tables import Tables, log, log_sum, mean_difference, ratio
 
 
 def own_data_cases(choices: Choices) -> Case:
@@ -41,11 +41,11 @@ def rare_event() -> Case:
 def _smallest_gap(case: Case) -> float:
     """``min_{q_A} E KL(q_A || p_theta(z|x))``, in closed form."""
     tables = Tables(case)
-    posterior = ratio(tables.model(), tables.model().sum(axis=-1, keepdims=True))
-    given = ratio(tables.data, tables.marginal(tables.data, (0,)))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        exponents = np.where(given > 0, given * np.log(posterior), 0.0).sum(axis=1)
-    return -mean_log(tables.marginal(tables.data, (0,))[:, 0, 0], np.exp(exponents).sum(axis=-1))
+    joint, known = tables.log_model(), tables.marginal(tables.data, (0,))
+    given = ratio(tables.data, known)
+    with np.errstate(invalid="ignore"):  # where x has no probability
+        exponents = np.where(given > 0, given * (joint - log_sum(joint)), 0.0).sum(axis=1, keepdims=True)
+    return -mean_difference(known, log_sum(exponents), np.zeros(1))
 
 
 def _information(case: Case) -> float:
@@ -62,25 +62,26 @@ def _reverse(case: Case) -> float:
 def _forward(case: Case) -> float:
     """The forward divergence of any encoder against the information, and of the exact posterior equal to it."""
     tables = Tables(case)
-    joint = tables.model()
-    posterior = ratio(joint, joint.sum(axis=-1, keepdims=True))
-    of_seen = ratio(joint.sum(axis=1, keepdims=True), joint.sum(axis=(1, 2), keepdims=True))
-    information = _information(case)
-    return min(
-        kl(joint, posterior, tables.encoder(0b01)) - information, equal(kl(joint, posterior, of_seen), information)
-    )
+    joint, mass = tables.log_model(), tables.model()
+    evidence, information = log_sum(joint), _information(case)
+    seen, seen_evidence = log_sum(joint, axis=1), log_sum(joint, axis=(1, 2))
+    of_any = mean_difference(mass, joint, evidence + log(tables.encoder(0b01)))
+    of_best = mean_difference(mass, joint + seen_evidence, evidence + seen)
+    return float(np.min([of_any - information, equal(of_best, information)]))
 
 
 def _gap(case: Case) -> float:
     """``E log p(x) - L_A = E KL(q_A || p_theta(z|x))`` for any data."""
     tables = Tables(case)
-    posterior = ratio(tables.model(), tables.model().sum(axis=-1, keepdims=True))
-    worst = 0.0
+    joint = tables.log_model()
+    evidence = log_sum(joint)
+    margins = [0.0]
     for subset in case.terms.subsets:
         if np.isfinite(subset.elbo):
             q = tables.encoder(subset.subset)
-            worst = min(worst, equal(kl(tables.data * q, q, posterior), case.terms.evidence - subset.elbo))
-    return worst
+            mismatch = mean_difference(tables.data * q, log(q) + evidence, joint)
+            margins.append(equal(mismatch, case.terms.evidence - subset.elbo))
+    return float(np.min(margins))  # NaN, if one is: a violation
 
 
 GAP = Theorem(

@@ -1,6 +1,7 @@
 """The joint table of data and latent of a finite model, for checks straight from the definitions.
 
-It shares nothing with :mod:`bounds.finite`, so an identity between the two is a check of both.
+It shares nothing with :mod:`bounds.finite`, so an identity between the two is a check of both. The model is in logs: a
+product of its probabilities may lie below the range of float64 where its logarithm is a plain number.
 """
 
 from __future__ import annotations
@@ -46,15 +47,24 @@ class Tables:
         """The units of a subset of the modalities."""
         return members(union(self.case.law.layout.modality_units, subset))
 
+    def log_decoder(self, units: tuple[int, ...]) -> np.ndarray:
+        """``(*k or 1, Z)``: ``ln p_theta(x_u|z)`` summed over some units, ``-inf`` where one of them is impossible."""
+        total = np.zeros([1] * self.n_units + [self._model.n_latents])
+        for u in units:
+            decoder = self._model.decoders[u]
+            shape = [1] * self.n_units + [len(decoder)]
+            shape[u] = decoder.shape[1]
+            total = total + log(decoder.T.reshape(shape))
+        return total
+
+    def log_model(self, units: tuple[int, ...] | None = None) -> np.ndarray:
+        """``(*k or 1, Z)``: ``ln p_theta(z, x_u for some units)``, by default all."""
+        chosen = tuple(range(self.n_units)) if units is None else units
+        return np.asarray(log(self._model.prior) + self.log_decoder(chosen))
+
     def model(self, units: tuple[int, ...] | None = None) -> np.ndarray:
-        """``(*k or 1, Z)``: ``p_theta(z) prod p_theta(x_u|z)`` over some units, by default all."""
-        table = self._model.prior
-        for u, decoder in enumerate(self._model.decoders):
-            if units is None or u in units:
-                shape = [1] * self.n_units + [len(decoder)]
-                shape[u] = decoder.shape[1]
-                table = table * decoder.T.reshape(shape)
-        return table
+        """``(*k or 1, Z)``: ``p_theta(z, x_u for some units)``, zero where it is below the range of float64."""
+        return np.asarray(np.exp(self.log_model(units)))
 
     def encoder(self, subset: int) -> np.ndarray:
         """``(*k or 1, Z)``: ``q_A(z|x_A)``."""
@@ -78,16 +88,29 @@ def ratio(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.asarray(np.divide(left, right, out=np.zeros(left.shape), where=right > 0))
 
 
+def log(table: np.ndarray) -> np.ndarray:
+    """``ln``, ``-inf`` of zero."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(table))
+
+
+def log_sum(logs: np.ndarray, axis: int | tuple[int, ...] = -1) -> np.ndarray:
+    """``ln sum exp`` over some axes, by default the latent's, which are kept with length 1."""
+    return np.asarray(np.logaddexp.reduce(logs, axis=axis, keepdims=True))
+
+
+def mean_difference(mass: np.ndarray, left: np.ndarray, right: np.ndarray) -> float:
+    """``sum mass * (left - right)`` over cells with mass, of logarithms: what these are elsewhere does not count."""
+    mass, left, right = np.broadcast_arrays(mass, left, right)
+    here = mass > 0
+    return float(mass[here] @ (left[here] - right[here]))
+
+
 def mean_log(mass: np.ndarray, values: np.ndarray) -> float:
     """``sum mass * ln values`` over cells with mass, ``-inf`` where a value there is zero."""
-    mass, values = np.broadcast_arrays(mass, values)
-    with np.errstate(divide="ignore"):
-        return float(mass[mass > 0] @ np.log(values[mass > 0]))
+    return mean_difference(mass, log(values), np.zeros(1))
 
 
 def kl(joint: np.ndarray, left: np.ndarray, right: np.ndarray) -> float:
     """``sum joint * ln(left / right)`` over cells with mass in ``joint``."""
-    joint, left, right = np.broadcast_arrays(joint, left, right)
-    here = joint > 0
-    with np.errstate(divide="ignore"):
-        return float(joint[here] @ (np.log(left[here]) - np.log(right[here])))
+    return mean_difference(joint, log(left), log(right))

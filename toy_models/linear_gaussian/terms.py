@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from bounds.ceilings import distortion_floor, generative_discrepancy
-from bounds.elbo import ElboTerms, SubsetTerms
+from bounds.elbo import ElboTerms, MixtureTerms, SubsetTerms
 from bounds.errors import InputError, ObjectiveError
 from bounds.joints import Gaussian
 from bounds.likelihood.gaussian import regression
@@ -30,9 +30,8 @@ from toy_models.linear_gaussian.model import LinearGaussianVAE, embedded_gain, e
 def gaussian_terms(model: LinearGaussianVAE, law: Gaussian, scheme: SubsetScheme) -> ElboTerms:
     """Every term of a model, in closed form.
 
-    The mixture of several Gaussian encoders has no closed-form density: for schemes of several subsets
-    ``mixture_kl``, ``label_information`` and ``latent_total_correlation`` are NaN, and so is what rests on them,
-    ``mixture_elbo`` and ``best_elbo``. Everything else is exact.
+    A scheme of one subset gives :class:`~bounds.elbo.MixtureTerms`. The mixture of several Gaussian encoders has no
+    closed-form density, so a scheme of several gives all terms but those of the mixture.
 
     Raises:
         InputError: a model, law and scheme that do not fit each other; a singular law, which has no entropy.
@@ -54,16 +53,20 @@ def gaussian_terms(model: LinearGaussianVAE, law: Gaussian, scheme: SubsetScheme
     check_regular(law)
     h = law.unit_entropies()
     subsets = tuple(subset_terms(model, law, subset, float(weight)) for subset, weight in scheme)
-    alone = len(subsets) == 1
-    return ElboTerms(
+    terms = ElboTerms(
         subsets=subsets,
         evidence=mean_evidence(model, law, range(len(law.cov))),
-        mixture_kl=subsets[0].kl if alone else math.nan,
-        label_information=0.0 if alone else math.nan,
-        latent_total_correlation=_latent_total_correlation(model, law, subsets[0].subset) if alone else math.nan,
         entropy=gaussian_entropy(law.cov),
         discrepancy=float(generative_discrepancy(h, scheme)),
         floor=float(distortion_floor(h, scheme)),
+    )
+    if len(subsets) > 1:
+        return terms
+    return MixtureTerms(
+        **vars(terms),
+        mixture_kl=subsets[0].kl,
+        label_information=0.0,
+        latent_total_correlation=_latent_total_correlation(model, law, subsets[0].subset),
     )
 
 
