@@ -1,0 +1,260 @@
+"""Many small models trained at once against one after the other.
+
+``E`` models of one architecture (3 real modalities of 4 units, one hidden layer, 4 latents) that differ in their
+seed. Ours trains them as one batched model. Against it: the same models one after the other, written with plain
+``torch.nn.Linear``, all subsets in one pass, and torch's fused Adam; ours with one model at a time; and the trainer of
+MultiVae, if it is installed, with networks of the same sizes. ``compiled`` is ours with torch.compile, if asked for.
+
+Rates are models times steps per second. A loop over ``E`` models is timed on one of them where that is said
+(``timed_share``). Compilation, construction and first steps are outside the clock, all data inside.
+
+    python benchmarks/training.py [--quick] [--out FILE] [--compiled] [--device cuda]
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+
+import harness  # before NumPy: sets the number of threads
+import numpy as np
+import torch
+from torch import nn
+
+from bounds.schemes import mmvae, mopoe
+from toy_models.datasets import Dataset, Modality
+from toy_models.fusion import membership
+from toy_models.models import Architecture
+from toy_models.train import BLOCK, CPU_GROUP, Member, Training, _Group
+
+try:
+    import multivae.models
+    import multivae.trainers
+    from multivae.data.datasets.base import MultimodalBaseDataset
+    from pythae.models.base.base_model import BaseDecoder, BaseEncoder
+    from pythae.models.base.base_utils import ModelOutput
+
+    logging.disable(logging.WARNING)
+except ImportError:
+    multivae = None
+
+MODALITIES, UNITS, LATENTS, SCALE = 3, 4, 4, 0.75
+#: Widths of the hidden layer, and rows of a batch.
+SIZES = ((16, 32), (64, 64), (64, 128))
+SCHEMES = {"mmvae": mmvae, "mopoe": mopoe}
+#: Which ratios this module is meant to reach at 16 models on a CPU.
+TARGETS = {"loop of plain modules, fused Adam": 4, "MultiVae's trainer": 30}
+
+
+def dataset():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(8192, MODALITIES, UNITS)) + rng.normal(size=(8192, 1, 1))
+    rows = tuple(x[:, m] for m in range(MODALITIES))
+    return Dataset("benchmark", tuple(Modality(f"X{m + 1}", (UNITS,)) for m in range(MODALITIES)), rows, rows)
+
+
+def ours(name, data, members, size, device, compiled):
+    """Groups of our own that train ``BLOCK`` steps at each call."""
+    hidden, batch = size
+    a = Architecture.of(data, name, f"gaussian:{SCALE}", LATENTS, hidden=(hidden,))
+    settings, on = Training(1_000_000, batch), torch.device(device)
+    together = min(members, CPU_GROUP) if device == "cpu" else members
+    groups = [
+        _Group(
+            a, [Member(seed) for seed in range(start, start + together)], [data], settings, on, torch.float32, compiled
+        )
+        for start in range(0, members, together)
+    ]
+    steps = [group.steps(None) for group in groups]
+
+    def run():
+        for one in steps:
+            next(one)
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return run
+
+
+# --- plain modules ------------------------------------------------------------------------------------------------
+
+
+def mlp(inputs, hidden, outputs):
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
+
+
+class Plain(nn.Module):
+    """One model with all its subsets in one pass, without an axis for members."""
+
+    def __init__(self, scheme, hidden):
+        super().__init__()
+        self.encoders = nn.ModuleList(mlp(UNITS, hidden, 2 * LATENTS) for _ in range(MODALITIES))
+        self.decoders = nn.ModuleList(mlp(LATENTS, hidden, UNITS) for _ in range(MODALITIES))
+        self.register_buffer("chosen", membership(scheme).float())
+        self.register_buffer("weights", torch.tensor([float(weight) for _, weight in scheme]))
+        self.constant = UNITS * (np.log(SCALE) + 0.5 * np.log(2 * np.pi))
+
+    def forward(self, x, noise):
+        coded = torch.stack([encoder(part) for encoder, part in zip(self.encoders, x, strict=True)])
+        mean, log_scale = coded.chunk(2, dim=-1)
+        precision = torch.exp(-2 * log_scale).flatten(1)
+        total = self.chosen @ precision
+        location = (self.chosen @ (precision * mean.flatten(1)) / total).unflatten(1, mean.shape[1:])
+        scale = (total**-0.5).unflatten(1, mean.shape[1:])
+        z = location + scale * noise
+        kl = (0.5 * (scale**2 + location**2 - 1) - torch.log(scale)).sum(-1)
+        fit = 0
+        for decoder, part in zip(self.decoders, x, strict=True):
+            fit = fit - 0.5 * ((part - decoder(z)) / SCALE).pow(2).sum(-1) - self.constant
+        return self.weights @ (fit - kl)
+
+
+def plain(name, data, members, size, device):
+    """One model after the other, ``BLOCK`` steps each, with torch's fused Adam."""
+    hidden, batch = size
+    rows = [torch.tensor(part, dtype=torch.float32, device=device) for part in data.train]
+    models = [Plain(SCHEMES[name](MODALITIES), hidden).to(device) for _ in range(members)]
+    optimizers = [torch.optim.Adam(model.parameters(), 2e-3, fused=True) for model in models]
+
+    def run():
+        for model, optimizer in zip(models, optimizers, strict=True):
+            for _ in range(BLOCK):
+                index = torch.randint(len(rows[0]), (batch,), device=device)
+                noise = torch.randn(len(model.weights), batch, LATENTS, device=device)
+                optimizer.zero_grad()
+                (-model([part[index] for part in rows], noise).mean()).backward()
+                optimizer.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return run
+
+
+# --- MultiVae -----------------------------------------------------------------------------------------------------
+
+
+def theirs(name, data, size, device):
+    """One model of MultiVae for ``BLOCK`` steps of its own trainer: an epoch of as many batches."""
+    hidden, batch = size
+
+    class Encoder(BaseEncoder):
+        def __init__(self):
+            super().__init__()
+            self.latent_dim = LATENTS
+            self.body = nn.Sequential(nn.Linear(UNITS, hidden), nn.ReLU())
+            self.mean, self.log_var = nn.Linear(hidden, LATENTS), nn.Linear(hidden, LATENTS)
+
+        def forward(self, x):
+            features = self.body(x)
+            return ModelOutput(embedding=self.mean(features), log_covariance=self.log_var(features))
+
+    class Decoder(BaseDecoder):
+        def __init__(self):
+            super().__init__()
+            self.body = mlp(LATENTS, hidden, UNITS)
+
+        def forward(self, z):
+            return ModelOutput(reconstruction=self.body(z))
+
+    names = [modality.name for modality in data.modalities]
+    common = {
+        "n_modalities": MODALITIES,
+        "latent_dim": LATENTS,
+        "input_dims": dict.fromkeys(names, (UNITS,)),
+        "decoders_dist": dict.fromkeys(names, "normal"),
+        "decoder_dist_params": {key: {"scale": SCALE} for key in names},
+    }
+    networks = {"encoders": {key: Encoder() for key in names}, "decoders": {key: Decoder() for key in names}}
+    if name == "mmvae":
+        more = {"K": 1, "prior_and_posterior_dist": "normal", "loss": "iwae_looser", "learn_prior": False}
+        model = multivae.models.MMVAE(multivae.models.MMVAEConfig(**common, **more), **networks)
+    else:
+        model = multivae.models.MoPoE(multivae.models.MoPoEConfig(**common), **networks)
+    rows = {key: torch.tensor(part, dtype=torch.float32) for key, part in zip(names, data.train, strict=True)}
+    repeated = {key: part.repeat(-(-BLOCK * batch // len(part)), 1)[: BLOCK * batch] for key, part in rows.items()}
+    config = multivae.trainers.BaseTrainerConfig(
+        output_dir=tempfile.mkdtemp(),
+        num_epochs=1,
+        learning_rate=2e-3,
+        per_device_train_batch_size=batch,
+        no_cuda=device == "cpu",
+    )
+    trainer = multivae.trainers.BaseTrainer(
+        model, train_dataset=MultimodalBaseDataset(repeated), training_config=config, callbacks=[]
+    )
+    trainer.callback_handler.callbacks.clear()  # no progress bars
+
+    def run():
+        trainer.trained_epochs = 0
+        trainer.model.train()
+        trainer.train_step(1)
+
+    return run
+
+
+# --- cases --------------------------------------------------------------------------------------------------------
+
+
+def case(name, members, size, data, options):
+    """Candidates, and the share of all ``members`` that some of them are timed on."""
+    one = 1 / members
+    candidates = {
+        "ours": ours(name, data, members, size, options.device, False),
+        "loop of plain modules, fused Adam": plain(name, data, min(members, 4), size, options.device),
+        "loop of ours, one at a time": ours(name, data, 1, size, options.device, False),
+    }
+    shares = {"loop of ours, one at a time": one, "loop of plain modules, fused Adam": min(members, 4) * one}
+    if options.compiled:
+        candidates["ours, compiled"] = ours(name, data, members, size, options.device, True)
+    if multivae is not None:
+        candidates["MultiVae's trainer"] = theirs(name, data, size, options.device)
+        shares["MultiVae's trainer"] = one
+    return candidates, shares
+
+
+def main():
+    parser = harness.arguments(__doc__, "training")
+    parser.add_argument("--compiled", action="store_true", help="also with torch.compile; needs a C++ compiler")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    data, found = dataset(), []
+    rows = [("case", "candidate", "models x steps / s", "times slower", "target")]
+    for name in SCHEMES:
+        for size in SIZES[1:2] if options.quick else SIZES:
+            for members in (4, 16) if options.quick else (1, 4, 16, 32):
+                candidates, shares = case(name, members, size, data, options)
+                timed = harness.compared(harness.interleaved(candidates, 2 if options.quick else 5), "ours", shares)
+                for candidate, result in timed.items():
+                    result["models_steps_per_second"] = float(f"{members * BLOCK / result['seconds']:.4g}")
+                    target = TARGETS.get(candidate) if members == 16 and options.device == "cpu" else None
+                    if target is not None:
+                        result |= {"target_times_slower": target, "reached": result["times_slower"] >= target}
+                    slower = f"{result['times_slower']:.3g}" if "times_slower" in result else ""
+                    rate = f"{result['models_steps_per_second']:.4g}"
+                    rows.append(
+                        (
+                            f"{name} E={members} hidden {size[0]} batch {size[1]}",
+                            candidate,
+                            rate,
+                            slower,
+                            str(target or ""),
+                        )
+                    )
+                found.append(
+                    {"model": name, "members": members, "hidden": size[0], "batch": size[1], "candidates": timed}
+                )
+    harness.table(rows)
+    results = {
+        "what": __doc__.split("\n\n    python")[0],
+        "sizes": {"modalities": MODALITIES, "units": UNITS, "latents": LATENTS, "steps": BLOCK},
+        "device": torch.cuda.get_device_name() if options.device == "cuda" else "cpu",
+        "machine": harness.machine(),
+        "versions": harness.versions("numpy", "torch", "multivae", "pythae"),
+        "cases": found,
+    }
+    harness.save(results, options.out, "training", options.quick)
+
+
+if __name__ == "__main__":
+    main()
