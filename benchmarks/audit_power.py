@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import sys
 import zlib
+from functools import partial
 from pathlib import Path
 
 import harness
 import numpy as np
 
-from bounds.audit import FALSE_ALARMS, audit
+from bounds.auditing import FALSE_ALARMS, alphabets_of, audit
 from bounds.checks import power
 from bounds.claims import claims_of
 
@@ -35,19 +36,25 @@ def predicted(name: str, n: int, rng: np.random.Generator) -> float:
     for evaluation, _ in pilots:
         if evaluation.kind == "discrete" and _highest(evaluation) > 1e-3:
             return 1.0  # a probability above one needs no statistics
+        tops = [claim.ceiling(0.95).high for claim in claims]
         means = [evaluation.terms.mean(claim.of) for claim in claims]
-        margins.append([m.value - claim.ceiling(0.95).high for m, claim in zip(means, claims, strict=True)])
+        margins.append([m.value - top for m, top in zip(means, tops, strict=True)])
         deviations.append([m.standard_error * evaluation.n**0.5 for m in means])
         skews.append([m.skewness for m in means])
     rows = zip(np.mean(margins, axis=0), np.mean(deviations, axis=0), np.mean(skews, axis=0), strict=True)
     level = FALSE_ALARMS / len(claims)
-    return max(power(float(margin), n, float(sd), level, float(skew)) for margin, sd, skew in rows)
+    allowed = [partial(claim.rare.allowance, ceiling=top) for claim, top in zip(claims, tops, strict=True)]
+    return max(
+        power(float(margin), n, float(sd), level, float(skew), unseen)
+        for (margin, sd, skew), unseen in zip(rows, allowed, strict=True)
+    )
 
 
 def _claims(evaluation, law):
     finer = len(law.layout.unit_names) > len(law.names)
     h = law.unit_entropies() if finer else law.entropy_vector()
-    return claims_of(evaluation, h if evaluation.columns == h.names else h.at_modality_level())
+    level = h if evaluation.columns == h.names else h.at_modality_level()
+    return claims_of(evaluation, level, alphabets=alphabets_of(law))
 
 
 def _highest(evaluation) -> float:

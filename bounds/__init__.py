@@ -1,6 +1,7 @@
 """Analytic bounds for multimodal VAEs: what encoding subsets of the modalities must cost on given data."""
 
-from bounds.audit import Audit, DensityModel, audit
+from bounds.audit_result import Audit
+from bounds.auditing import audit
 from bounds.ceilings import (
     distortion_floor,
     elbo_ceiling,
@@ -11,10 +12,11 @@ from bounds.ceilings import (
 )
 from bounds.common_cause import CommonCause
 from bounds.constant_latent import Collapse, collapse
+from bounds.density_audit import DensityModel
 from bounds.dependence_trees import chow_liu_floor
 from bounds.entropies import EntropyVector
 from bounds.errors import InputError, ObjectiveError, ParseError
-from bounds.evaluation import AuditableModel, Evaluation, evaluate
+from bounds.evaluation import Evaluation
 from bounds.functional import TC, Functional, H, I
 from bounds.irreducible import IrreducibleError, irreducible_error
 from bounds.joints import Discrete, Gaussian
@@ -34,7 +36,6 @@ __all__ = [
     "OBJECTIVES",
     "TC",
     "Audit",
-    "AuditableModel",
     "Collapse",
     "CommonCause",
     "DensityModel",
@@ -64,7 +65,6 @@ __all__ = [
     "distortion_floor",
     "elbo_ceiling",
     "entropy",
-    "evaluate",
     "full",
     "generative_discrepancy",
     "irreducible_error",

@@ -1,15 +1,14 @@
 """Whether a mean over examples is above a bound, how surely, and how large an excess would have been seen.
 
-A mean is above a bound if its lower confidence limit is. The limit is that of Student's t, lowered twice. First for
-skewness, by Hall's transformation: log-likelihoods have a long lower tail, which makes t too bold. Then for what was
-not seen: an event of probability ``e = ln(1/level)/n`` is missing from ``n`` examples with probability at most
-``level``, and without one such value of the data even the true law scores up to ``h(e)`` above ``-H(X)``, where ``h``
-is the binary entropy.
+A mean is above a bound if its lower confidence limit is. The limit is that of Student's t, lowered twice: for
+skewness, by Hall's transformation, since log-likelihoods have a long lower tail, which makes t too bold; and for what
+was too rare to be seen.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,8 +16,9 @@ import numpy as np
 from scipy.special import ndtr, ndtri, stdtrit
 
 from bounds.errors import InputError
-from bounds.evaluation import Mean
 from bounds.quantity import Quantity
+from bounds.rare_events import unseen_allowance
+from bounds.reported_terms import Mean
 
 Verdict = Literal["consistent", "violated", "undecided"]
 #: What a check is about: the whole objective, one subset's, what a subset says of itself, of an unseen column, the sign
@@ -47,6 +47,7 @@ class Check:
         standard_error: of the value.
         allowance: how far the value must be above the ceiling to be a violation.
         detectable: the least excess that would have been seen with probability :data:`POWER`.
+        false_alarms: probability that this check of a right model is violated, its share of the audit's.
         verdict: ``violated`` above the ceiling by more than the allowance, ``undecided`` where ``detectable`` is larger
             than what was asked for or there is no ceiling, else ``consistent``.
         reason: why.
@@ -63,6 +64,7 @@ class Check:
     standard_error: float
     allowance: float
     detectable: float
+    false_alarms: float
     verdict: Verdict
     reason: str
 
@@ -96,17 +98,14 @@ def quantile(level: float, n: int, skewness: float = 0.0) -> float:
     return max(plain, 3 / a * float(np.cbrt(1 + a * (plain - a / 6)) - 1))
 
 
-def unseen_allowance(level: float, n: int) -> float:
-    """``h(e)`` nats with ``e = ln(1/level)/n``: what a value of the data too rare to be seen may hide.
-
-    >>> round(unseen_allowance(1e-4, 10_000), 4)
-    0.0074
-    """
-    rare = min(0.5, -math.log(level) / n)
-    return -rare * math.log(rare) - (1 - rare) * math.log1p(-rare)
-
-
-def power(margin: float, n: int, deviation: float, level: float = 1e-4, skewness: float = 0.0) -> float:
+def power(
+    margin: float,
+    n: int,
+    deviation: float,
+    level: float = 1e-4,
+    skewness: float = 0.0,
+    unseen: Callable[[float, int], float] = unseen_allowance,
+) -> float:
     """The probability that a check detects an excess.
 
     Args:
@@ -115,19 +114,26 @@ def power(margin: float, n: int, deviation: float, level: float = 1e-4, skewness
         deviation: standard deviation of an example's value.
         level: of the check, after the correction for how many there are.
         skewness: of an example's value; a long lower tail costs power.
+        unseen: what the check allows for rare events, at a level and a number of examples.
 
     >>> round(power(0.1, 5000, 1.0), 3)
     0.992
     """
     if not 0 < level < 1 or n < 2 or not deviation >= 0:
         raise InputError(f"level {level}, n={n}, deviation {deviation}: give a level in (0, 1), n >= 2, deviation >= 0")
-    room = margin - unseen_allowance(level, n)
+    room = margin - unseen(level, n)
     if deviation == 0:
         return float(room > 0)
     return float(ndtr(room * math.sqrt(n) / deviation - quantile(level, n, skewness)))
 
 
-def examples_needed(margin: float, deviation: float, level: float = 1e-4, probability: float = POWER) -> int:
+def examples_needed(
+    margin: float,
+    deviation: float,
+    level: float = 1e-4,
+    probability: float = POWER,
+    unseen: Callable[[float, int], float] = unseen_allowance,
+) -> int:
     """The fewest examples with which an excess is detected with a probability.
 
     >>> examples_needed(0.1, 1.0)
@@ -136,11 +142,12 @@ def examples_needed(margin: float, deviation: float, level: float = 1e-4, probab
     if not margin > 0:
         raise InputError(f"margin {margin}: only an excess above zero can be detected")
     low, high = 1, 2
-    while power(margin, high, deviation, level) < probability:
+    while power(margin, high, deviation, level, unseen=unseen) < probability:
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if power(margin, middle, deviation, level) >= probability else (middle, high)
+        enough = power(margin, middle, deviation, level, unseen=unseen) >= probability
+        low, high = (low, middle) if enough else (middle, high)
     return high
 
 
@@ -155,6 +162,7 @@ def judged(
     size: float,
     subset: int | None = None,
     column: str | None = None,
+    unseen: Callable[[float, int], float] = unseen_allowance,
 ) -> Check:
     """The verdict on ``found <= ceiling`` at a one-sided level.
 
@@ -165,29 +173,29 @@ def judged(
         n: examples.
         level: false alarms of this one check.
         size: the excess that must be detectable, or the check is undecided.
+        unseen: what is allowed for rare events, at a level and a number of examples.
     """
     top = ceiling.high
     scale = max(1.0, abs(found.value), abs(top) if top is not None and math.isfinite(top) else 0.0)
-    allowance = (
-        quantile(level, n, found.skewness) * found.standard_error + unseen_allowance(level, n) + ROUNDING * scale
-    )
+    allowance = quantile(level, n, found.skewness) * found.standard_error + unseen(level, n) + ROUNDING * scale
 
     def check(verdict: Verdict, reason: str, end: float | None, detectable: float) -> Check:
         margin = None if end is None else found.value - end
         return Check(
-            name,
-            ceiling.theorem,
-            kind,
-            subset,
-            column,
-            found.value,
-            end,
-            margin,
-            found.standard_error,
-            allowance,
-            detectable,
-            verdict,
-            reason,
+            name=name,
+            theorem=ceiling.theorem,
+            kind=kind,
+            subset=subset,
+            column=column,
+            value=found.value,
+            ceiling=end,
+            margin=margin,
+            standard_error=found.standard_error,
+            allowance=allowance,
+            detectable=detectable,
+            false_alarms=level,
+            verdict=verdict,
+            reason=reason,
         )
 
     if ceiling.value is None or top is None or not math.isfinite(top):

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bounds.audit import FALSE_ALARMS, SIZE, audit
+from bounds.auditing import FALSE_ALARMS, SIZE, audit
 from bounds.demo import DATASETS
 from bounds.errors import InputError
 from bounds.estimators import ESTIMATORS
@@ -36,7 +36,7 @@ _Item = TypeVar("_Item")
 
 _DATA_HELP = """\
 DATA is one of
-  law.npz      array 'pmf' (one axis per modality), or 'cov' with optional 'sizes'; optional 'names'
+  law.npz      array 'pmf' (one axis per variable) or 'cov'; optional 'names' of modalities, their 'sizes' and 'units'
   samples.npz  one array per modality, rows first
   table.csv, table.parquet  one row per example; --modalities maps columns, default one modality per column
 """
@@ -264,10 +264,14 @@ def _audit(options: argparse.Namespace) -> int:
     evaluation, density = read_evaluation(options.file)
     if options.data is not None:
         reference: Any = read(options.data, options.modalities, _types(options.type))
-    elif density is not None:
-        reference = density
-    else:
+        if density is not None:
+            say(f"bounds: the reference is {options.data}; log_density of {options.file} is used without DATA only")
+    elif density is None:
         raise InputError(f"{options.file} has no log_density: give DATA, a law or a dataset, to audit against")
+    elif options.modalities or options.type or options.level:
+        raise InputError("--modalities, --type and --level are about DATA: give it, or leave them out")
+    else:
+        reference = density
     found = audit(
         evaluation,
         reference,

@@ -16,6 +16,10 @@ from bounds.checks import Check
 
 #: Likelihood constant of one Gaussian variable, the one most often left out.
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+#: Objectives that ``-H(X)`` does not bound: sums of ELBOs, multiplied terms, no bound on ``log p(x)``.
+_NO_EVIDENCE = ("beta", "rescaled", "sub-sampled", "mvtcae")
+#: Objectives that already have the mixture's density in the KL.
+_MIXTURE = ("mixture-density", "iwae-mixture")
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Facts:
         seen: column to the highest mean log-likelihood of a subset that sees it.
         entropy: ``H(X)``, or None where it has no value.
         objective: mean of the objective.
+        name: of the objective.
     """
 
     checks: Sequence[Check]
@@ -43,6 +48,7 @@ class Facts:
     seen: Mapping[str, float]
     entropy: float | None
     objective: float
+    name: str = "own-density"
 
     def size(self, check: Check) -> int:
         """The number of variables in the column of a check."""
@@ -60,7 +66,7 @@ class Facts:
     @property
     def beyond_evidence(self) -> bool:
         """Whether the objective is above ``-H(X)``, which no bound on ``log p(x)`` is on average."""
-        if self.entropy is None:
+        if self.entropy is None or self.name in _NO_EVIDENCE:
             return False
         tops = [check for check in self.checks if check.kind == "objective"]
         return any(self.objective + self.entropy > check.allowance for check in tops)
@@ -158,7 +164,7 @@ def _rescaled_likelihood(facts: Facts) -> tuple[float, str]:
 
 
 def _mixture_kl(facts: Facts) -> tuple[float, str]:
-    if len(facts.weights) < 2 or facts.beyond_evidence:
+    if len(facts.weights) < 2 or facts.beyond_evidence or facts.name in (*_NO_EVIDENCE, *_MIXTURE):
         return 0.0, ""
     over = [_above(c) + math.log(facts.weights[c.subset or 0]) for c in facts.excess("seen")]
     if not facts.kls:
@@ -187,7 +193,7 @@ def _no_kl(facts: Facts) -> tuple[float, str]:
 
 
 def _iwae(facts: Facts) -> tuple[float, str]:
-    if facts.beyond_evidence or facts.kls:
+    if facts.beyond_evidence or facts.kls or facts.name in _NO_EVIDENCE:
         return 0.0, ""
     return 0.9, "above the K=1 ceiling and not above -H(X), where importance-weighted bounds may be"
 

@@ -5,18 +5,20 @@ Terms are asked for and never a loss: a loss may lack constants, carry multiplie
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from bounds.entropies import Kind
 from bounds.errors import InputError
 from bounds.joints import real_array
+from bounds.likelihood.decoders import parse_likelihood
 from bounds.objectives import OBJECTIVES
+from bounds.reported_terms import ExampleTerms, MeanTerms
 from bounds.schemes import SubsetScheme
 from bounds.subsets import check_names, format_subset, parse_subset
 
@@ -27,125 +29,11 @@ KL_ROUNDING = 1e-5
 #: How far reported weights may be from the scheme's: rounding to float32, and not to two decimals.
 WEIGHT_ROUNDING = 1e-6
 
+#: No log-likelihood is larger; the third powers of such terms can still be added up.
+LARGEST = 1e50
+
 #: Subset to an array of terms.
 BySubset = Mapping[Any, Any]
-
-
-@dataclass(frozen=True)
-class Mean:
-    """The mean of one linear combination of terms over examples, with its standard error.
-
-    ``skewness`` is that of the examples, 0 where only their means are known.
-    """
-
-    value: float
-    standard_error: float
-    skewness: float = 0.0
-
-
-@dataclass(frozen=True, eq=False)
-class Combination:
-    """Coefficients of terms: ``(S, C)`` of log-likelihoods, ``(S,)`` of KLs, ``(S,)`` of whole objectives."""
-
-    log_likelihood: np.ndarray
-    kl: np.ndarray
-    value: np.ndarray
-
-
-class Terms(Protocol):
-    """Terms of ``S`` subsets and ``C`` columns, for each of ``n`` examples or as means."""
-
-    @property
-    def n(self) -> int:
-        """Number of examples."""
-        ...
-
-    @property
-    def has_parts(self) -> bool:
-        """Whether log-likelihoods and KLs are apart, and not only the objective's value known."""
-        ...
-
-    def mean(self, of: Combination) -> Mean:
-        """Mean and standard error of a combination."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
-class ExampleTerms:
-    """Terms of each example: ``log_likelihood`` ``(S, N, C)`` and ``kl`` ``(S, N)``, or ``value`` ``(S, N)``."""
-
-    log_likelihood: np.ndarray | None
-    kl: np.ndarray | None
-    value: np.ndarray | None
-
-    @property
-    def n(self) -> int:
-        """Number of examples."""
-        rows = self.kl if self.value is None else self.value
-        assert rows is not None
-        return int(rows.shape[1])
-
-    @property
-    def has_parts(self) -> bool:
-        """Whether log-likelihoods and KLs are apart."""
-        return self.value is None
-
-    def each(self, of: Combination) -> np.ndarray:
-        """``(N,)``: a combination of the terms of each example."""
-        if self.value is not None:
-            return np.asarray(of.value @ self.value)
-        assert self.log_likelihood is not None
-        assert self.kl is not None
-        rows, columns = (np.flatnonzero(of.log_likelihood.any(axis=axis)) for axis in (1, 0))
-        if len(rows) * len(columns) < of.log_likelihood.size:  # most bounds are about a few columns of many
-            fit = np.zeros(self.n)
-            for s in rows:
-                fit += self.log_likelihood[s][:, columns] @ of.log_likelihood[s, columns]
-        else:
-            fit = np.einsum("sc,snc->n", of.log_likelihood, self.log_likelihood)
-        return np.asarray(fit + of.kl @ self.kl)
-
-    def mean(self, of: Combination) -> Mean:
-        """Mean over examples; the standard error has the noise of the draws of the latent in it."""
-        each = self.each(of)
-        value = float(each.mean())
-        deviations = each - value
-        variance = float(deviations @ deviations) / (len(each) - 1)
-        # deviations that are rounding of the mean have no skewness
-        third = float((deviations**3).mean()) / variance**1.5 if variance > 1e-24 * (1 + value**2) else 0.0
-        return Mean(value, math.sqrt(variance / len(each)), third)
-
-
-@dataclass(frozen=True, eq=False)
-class MeanTerms:
-    """Means over ``n`` examples and their standard errors, in pairs along the last axis.
-
-    ``log_likelihood`` is ``(S, C, 2)`` and ``kl`` ``(S, 2)``, or ``value`` is ``(S, 2)``. How terms move together is
-    not known, so the standard error of a combination is its largest: the sum of the terms' own.
-    """
-
-    n: int
-    log_likelihood: np.ndarray | None
-    kl: np.ndarray | None
-    value: np.ndarray | None
-
-    @property
-    def has_parts(self) -> bool:
-        """Whether log-likelihoods and KLs are apart."""
-        return self.value is None
-
-    def mean(self, of: Combination) -> Mean:
-        """The combination of the means, with the largest standard error that theirs allow."""
-        if self.value is not None:
-            pairs = [(of.value, self.value)]
-        else:
-            assert self.log_likelihood is not None
-            assert self.kl is not None
-            pairs = [(of.log_likelihood, self.log_likelihood), (of.kl, self.kl)]
-        return Mean(
-            math.fsum(float((c * terms[..., 0]).sum()) for c, terms in pairs),
-            math.fsum(float((abs(c) * terms[..., 1]).sum()) for c, terms in pairs),
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,13 +65,25 @@ class Evaluation:
     sampled_kl: bool = False
 
     def __post_init__(self) -> None:
+        objective, draws, sampled_kl, likelihood = self._given
         if self.kind not in ("discrete", "differential"):
             raise InputError(f"kind {self.kind!r}: 'discrete' for probabilities, 'differential' for densities")
-        if self.objective not in OBJECTIVES:
-            raise InputError(f"unknown objective {self.objective!r}: use one of {', '.join(OBJECTIVES)}")
-        if isinstance(self.draws, bool) or not isinstance(self.draws, int) or self.draws < 1:
-            raise InputError(f"draws={self.draws}: give the number of draws of the latent, at least 1")
-        object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
+        if not isinstance(objective, str) or objective not in OBJECTIVES:
+            raise InputError(f"unknown objective {objective!r}: use one of {', '.join(OBJECTIVES)}")
+        if not _is_whole(draws) or draws < 1:
+            raise InputError(f"draws={draws!r}: give the number of draws of the latent, at least 1")
+        if not isinstance(sampled_kl, bool | np.bool_):
+            raise InputError(f"sampled_kl={sampled_kl!r}: use true or false")
+        if likelihood is not None:
+            _check_likelihood(likelihood, self.kind)
+        object.__setattr__(self, "draws", int(draws))
+        object.__setattr__(self, "sampled_kl", bool(sampled_kl))
+        object.__setattr__(self, "parameters", MappingProxyType(_plain(self.parameters)))
+
+    @property
+    def _given(self) -> tuple[Any, Any, Any, Any]:
+        """What may come from a file and be of any type."""
+        return self.objective, self.draws, self.sampled_kl, self.likelihood
 
     @property
     def n(self) -> int:
@@ -274,8 +174,8 @@ class Evaluation:
         """
         names, cols = _names(scheme, modalities, columns)
         _check_weights(scheme, weights, names)
-        if isinstance(n, bool) or not isinstance(n, int | np.integer):
-            raise InputError(f"n={n!r}: give the number of examples")
+        if not _is_whole(n) or n >= 1 << 63:
+            raise InputError(f"n={n!r:.40}: give the number of examples")
         _check_count(int(n))
         found = _Reader(scheme, names, "pairs").parts(log_likelihood, kl, value, (len(cols), 2), (2,))
         for what, pairs in zip(("log_likelihood", "kl", "value"), found, strict=True):
@@ -290,8 +190,59 @@ class Evaluation:
 def _names(
     scheme: SubsetScheme, modalities: Sequence[str] | None, columns: Sequence[str] | None
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if not isinstance(scheme, SubsetScheme):
+        raise InputError(f"scheme is {type(scheme).__name__}: give a SubsetScheme, such as bounds.mmvae(2)")
+    for what, given in (("modalities", modalities), ("columns", columns)):
+        if given is not None and not isinstance(given, Sequence | np.ndarray):
+            raise InputError(f"{what}={given!r}: give a list of names")
     names = check_names(modalities, scheme.n_modalities)
     return names, names if columns is None else check_names(columns, len(columns), "column")
+
+
+def _check_likelihood(likelihood: Any, kind: str) -> None:
+    if not isinstance(likelihood, str):
+        raise InputError(f"likelihood={likelihood!r}: write it as text, such as 'gaussian:0.75'")
+    found = parse_likelihood(likelihood)
+    densities = [
+        one.family
+        for one in (found.values() if isinstance(found, Mapping) else [found])
+        if one.family in ("gaussian", "laplace")
+    ]
+    if densities and kind == "discrete":
+        raise InputError(f"kind 'discrete' with a {densities[0]} likelihood, which is a density: use 'differential'")
+
+
+def _plain(parameters: Any) -> dict[str, Any]:
+    """Parameters of an objective as plain numbers and text, whatever numbers they came as."""
+    if not isinstance(parameters, Mapping):
+        raise InputError(f"parameters={parameters!r}: give a mapping, such as {{'beta': 4}}")
+    found = dict(parameters)
+    for name in ("beta", "alpha"):
+        if name in found:
+            found[name] = _number(name, found[name])
+    if "k" in found:
+        if not _is_whole(found["k"]):
+            raise InputError(f"k={found['k']!r}: give a whole number of at least 1")
+        found["k"] = int(found["k"])
+    if found.get("scales") is not None:
+        if not isinstance(found["scales"], Mapping):
+            raise InputError(f"scales={found['scales']!r}: give a mapping from modalities or units to multipliers")
+        found["scales"] = {name: _number(f"scale of {name!r}", value) for name, value in found["scales"].items()}
+    if not isinstance(found.get("shared_kl", ""), str):
+        raise InputError(f"shared_kl={found['shared_kl']!r}: use 'own' or 'mixture'")
+    return found
+
+
+def _number(what: str, given: Any) -> float:
+    given = given.item() if isinstance(given, np.generic) else given
+    real = isinstance(given, int | float | Fraction) and not isinstance(given, bool)
+    if not (real and -LARGEST <= given <= LARGEST):
+        raise InputError(f"{what}={given!r:.40}: give a finite number")
+    return float(given)
+
+
+def _is_whole(given: Any) -> bool:
+    return isinstance(given, int | np.integer) and not isinstance(given, bool)
 
 
 def _check_count(n: int) -> None:
@@ -303,19 +254,39 @@ def _check_count(n: int) -> None:
 
 def _check_kl(made: Evaluation, kl: np.ndarray) -> None:
     """Refuses a negative KL where none can be."""
-    if made.sampled_kl or made.objective in ("mixture-density", "private-auxiliary"):
+    if made.sampled_kl:
         return
+    shown = [made.shown(subset) for subset in made.subsets]
+    if made.objective in ("mixture-density", "iwae-mixture") or made.parameters.get("shared_kl") == "mixture":
+        # the mixture's is the mean of what its components have, which need not be positive each
+        shown, kl = ["the mixture"], np.array([[float(w) for w in made.scheme.weights.values()]]) @ kl
     worst = np.unravel_index(int(kl.argmin()), kl.shape)
     if kl[worst] < -KL_ROUNDING * max(1.0, float(np.abs(kl).max())):
+        where = f" at example {worst[1]}" if isinstance(made.terms, ExampleTerms) else ""
         raise InputError(
-            f"the KL of {made.shown(made.subsets[worst[0]])} is {kl[worst]:.6g} at example {worst[1]}: a KL is not "
-            "negative; give KL(q || p), not minus it, and sampled_kl=True if it is an estimate from draws"
+            f"the KL of {shown[worst[0]]} is {kl[worst]:.6g}{where}: a KL is not negative; give KL(q || p), not minus "
+            "it, and sampled_kl=True if it is an estimate from draws"
         )
+
+
+def check_terms(label: str, found: np.ndarray) -> None:
+    """Refuses NaN, infinite terms, and what overflows when it is added up.
+
+    Raises:
+        InputError: naming the first.
+    """
+    bad = np.argwhere(~(np.abs(found) <= LARGEST))
+    if len(bad):
+        where = tuple(int(i) for i in bad[0])
+        hint = "the objective is -inf and below every ceiling" if found[where] == -np.inf else "find out why"
+        raise InputError(f"{label} is {found[where]:g} at {where}: {hint}; do not leave such examples out")
 
 
 def _check_weights(scheme: SubsetScheme, weights: BySubset | None, names: Sequence[str]) -> None:
     if weights is None:
         return
+    if not isinstance(weights, Mapping):
+        raise InputError(f"weights is {type(weights).__name__}: give a mapping from each subset to its weight")
     given = {parse_subset(subset, names): float(weight) for subset, weight in weights.items()}
     for mask in sorted(set(given) | set(scheme.weights)):
         expected = float(scheme.weights.get(mask, 0))
@@ -359,12 +330,14 @@ class _Reader:
         return *both, None
 
     def stacked(self, what: str, given: BySubset, shape: tuple[Any, ...]) -> np.ndarray:
+        if not isinstance(given, Mapping):
+            raise InputError(f"{what} is {type(given).__name__}: give a mapping from each subset to its array")
         arrays: dict[int, np.ndarray] = {}
         for subset, array in given.items():
             mask = parse_subset(subset, self.names)
             label = f"{what} of {format_subset(mask, self.names) or '(empty)'}"
             if mask not in self.scheme.weights:
-                raise InputError(f"{label}: scheme {self.scheme.label} does not encode that subset")
+                raise InputError(f"{label}: scheme {self.scheme.label} does not encode that subset: leave it out")
             arrays[mask] = self._checked(label, array, shape)
         for mask in self.scheme.weights:
             shown = format_subset(mask, self.names) or "(empty)"
@@ -385,81 +358,5 @@ class _Reader:
         if not fits:
             expected = ", ".join(str(k) for k in shape)
             raise InputError(f"{label} has shape {found.shape}: it must be ({expected}{',' * (len(shape) == 1)})")
-        bad = np.argwhere(~np.isfinite(found))
-        if len(bad):
-            where = tuple(int(i) for i in bad[0])
-            hint = "the objective is -inf and below every ceiling" if found[where] == -np.inf else "find out why"
-            raise InputError(f"{label} is {found[where]} at {where}: {hint}; do not leave such examples out")
+        check_terms(label, found)
         return found
-
-
-class Distribution(Protocol):
-    """A law of the latents of a batch of ``N`` examples; the prior is the same law for each."""
-
-    def sample(self, n: int, rng: np.random.Generator) -> Any:
-        """One latent for each of ``n`` examples."""
-        ...
-
-    def log_density(self, z: Any) -> np.ndarray:
-        """``(N,)``, in nats."""
-        ...
-
-
-class AuditableModel(Protocol):
-    """What an audit asks of a model; ``x`` are the held-out data in the model's own form."""
-
-    @property
-    def prior(self) -> Distribution:
-        """``p(z)``, as it is in the model's objective."""
-        ...
-
-    def posterior(self, x: Any, subset: int) -> Distribution:
-        """``q_A(z|x_A)``, which must not look at anything outside the bitmask ``subset`` of modalities."""
-        ...
-
-    def log_likelihood(self, x: Any, z: Any) -> np.ndarray:
-        """``(N, C)``: ``ln p(x_c|z)`` of each modality or unit, with all normalising constants."""
-        ...
-
-
-def evaluate(
-    model: AuditableModel,
-    x: Any,
-    n: int,
-    scheme: SubsetScheme,
-    rng: np.random.Generator,
-    *,
-    draws: int = 1,
-    progress: Callable[[str], None] | None = None,
-    **about: Any,
-) -> Evaluation:
-    """The own-density K=1 terms of a model, from its parts and never from its loss.
-
-    Args:
-        model: the model.
-        x: held-out data in the model's form, ``n`` examples.
-        n: their number.
-        scheme: the encoded subsets.
-        rng: draws the latents.
-        draws: of the latent for each example and subset.
-        progress: told which subset is done.
-        about: ``kind``, ``modalities``, ``columns``, ``likelihood`` of :meth:`Evaluation.from_examples`.
-
-    Returns:
-        An evaluation with sampled KLs: ``ln q_A(z|x_A) - ln p(z)``.
-    """
-    if draws < 1:
-        raise InputError(f"draws={draws}: give at least 1")
-    fits: dict[int, np.ndarray] = {}
-    costs: dict[int, np.ndarray] = {}
-    for subset, _ in scheme:
-        posterior = model.posterior(x, subset)
-        fit, cost = [], []
-        for _ in range(draws):
-            z = posterior.sample(n, rng)
-            fit.append(model.log_likelihood(x, z))
-            cost.append(posterior.log_density(z) - model.prior.log_density(z))
-        fits[subset], costs[subset] = np.mean(fit, axis=0), np.mean(cost, axis=0)
-        if progress:
-            progress(f"subset {subset}")
-    return Evaluation.from_examples(scheme, fits, costs, sampled_kl=True, draws=draws, **about)

@@ -11,15 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from bounds.audit import DensityModel
 from bounds.column_mapping import check_unique
 from bounds.damage import damage
+from bounds.density_audit import DensityModel
 from bounds.errors import InputError
-from bounds.evaluation import Evaluation, ExampleTerms
+from bounds.evaluation import Evaluation
+from bounds.joints import real_array
 from bounds.npz import ZIP_ERRORS, array_name, read_array, read_header
 from bounds.readers import check_readable
+from bounds.reported_terms import ExampleTerms
 from bounds.schemes import SubsetScheme, parse_scheme
-from bounds.subsets import parse_subset
+from bounds.subsets import check_names, parse_subset
 
 #: Largest JSON file, in bytes; terms of many examples belong into an .npz.
 MAX_JSON = 1 << 28
@@ -75,7 +77,7 @@ def write_evaluation(path: str | os.PathLike[str], evaluation: Evaluation) -> No
     """Writes an evaluation of examples as ``.npz``, to be read by :func:`read_evaluation`.
 
     Raises:
-        InputError: an evaluation of means, or another suffix.
+        InputError: an evaluation of means, another suffix, or a file that cannot be written.
     """
     name, terms = os.fspath(path), evaluation.terms
     if not name.endswith(".npz") or not isinstance(terms, ExampleTerms):
@@ -94,7 +96,8 @@ def write_evaluation(path: str | os.PathLike[str], evaluation: Evaluation) -> No
     if evaluation.likelihood is not None:
         arrays["likelihood"] = np.array(evaluation.likelihood)
     arrays |= {what: getattr(terms, what) for what in _ARRAYS if getattr(terms, what) is not None}
-    np.savez(name, **arrays)
+    with damage(f"cannot write {name}", OSError):
+        np.savez(name, **arrays)
 
 
 def _npz_fields(path: str) -> dict[str, Any]:
@@ -179,8 +182,10 @@ def _scheme(fields: dict[str, Any]) -> tuple[SubsetScheme, list[int], list[str]]
     for what in ("subsets", "modalities"):
         if not isinstance(fields[what], list) or not all(isinstance(one, str) for one in fields[what]):
             raise InputError(f"{what!r} is {fields[what]!r}: give {FIELDS[what]}, a list of text")
-    given, names = fields["subsets"], fields["modalities"]
-    subsets = [parse_subset([part.strip() for part in one.split("+")] if one else 0, names) for one in given]
+    given, names = fields["subsets"], list(check_names(fields["modalities"], len(fields["modalities"])))
+    if not names or not given:
+        raise InputError("'subsets' or 'modalities' is empty: give the encoded subsets and the names of all modalities")
+    subsets = [_subset(one, names) for one in given]
     if len(set(subsets)) < len(subsets):
         raise InputError("a subset is listed twice: give each once")
     if "scheme" in fields:
@@ -192,7 +197,7 @@ def _scheme(fields: dict[str, Any]) -> tuple[SubsetScheme, list[int], list[str]]
         sub_sampled = fields.get("objective") == "sub-sampled"
         scheme = SubsetScheme(
             dict(zip(subsets, weights, strict=True)),
-            len(names),
+            names=names,
             label="evaluated",
             objective="sub-sampled" if sub_sampled else "own-density",
             allow_empty=True,
@@ -202,12 +207,19 @@ def _scheme(fields: dict[str, Any]) -> tuple[SubsetScheme, list[int], list[str]]
     return scheme, subsets, names
 
 
+def _subset(text: str, names: list[str]) -> int:
+    parts = [part.strip() for part in text.split("+")] if text.strip() else []
+    if len(set(parts)) < len(parts):
+        raise InputError(f"subset {text!r} has a modality twice: name each once")
+    return parse_subset(parts, names)
+
+
 def _listed(fields: dict[str, Any], what: str, count: int) -> list[float]:
     found = fields[what]
     numbers = isinstance(found, list) and all(isinstance(x, int | float) and not isinstance(x, bool) for x in found)
     if not numbers or len(found) != count:
         raise InputError(f"'{what}' is {found!r}: give {count} numbers, one for each subset")
-    return [float(x) for x in found]
+    return [float(x) for x in real_array(f"'{what}'", found)]
 
 
 def _by_subset(fields: dict[str, Any], what: str, subsets: list[int]) -> dict[int, Any] | None:
@@ -230,8 +242,8 @@ def _pairs(fields: dict[str, Any], what: str, subsets: list[int]) -> dict[int, A
         raise InputError(f"'{what}' and '{what}_se' go together: give means and their standard errors")
     paired = {}
     for subset, mean in means.items():
-        one, other = np.asarray(mean), np.asarray(errors[subset])
-        if one.shape != other.shape or one.dtype.kind not in "fiu" or other.dtype.kind not in "fiu":
-            raise InputError(f"'{what}' has shape {one.shape} and '{what}_se' {other.shape}: give numbers of one shape")
+        one, other = real_array(f"'{what}'", mean), real_array(f"'{what}_se'", errors[subset])
+        if one.shape != other.shape:
+            raise InputError(f"'{what}' has shape {one.shape} and '{what}_se' {other.shape}: give both of one shape")
         paired[subset] = np.stack([one, other], axis=-1)
     return paired

@@ -12,6 +12,7 @@ import pytest
 
 from bounds import demo
 from bounds.cli import main
+from bounds.evaluation_files import FIELDS
 from bounds.samples import Samples
 
 
@@ -243,6 +244,10 @@ COMMANDS = [
     "theorems show T2 --examples 1 --processes 1",
     "prove I(X;Y)>=0",
     "prove I(X;Y)>=0 --json",
+    "optimum LAW --scheme mmvae",
+    "optimum LAW --scheme mmvae --json",
+    "audit TERMS LAW",
+    "audit TERMS LAW --json",
     "--help",
     "--version",
 ]
@@ -252,7 +257,9 @@ NOWHERE += [(command, way) for command in (TABLE, "--version") for way in (">&-"
 
 
 def words_of(command, law):
-    places = {"LAW": str(law), "PAGES": str(law.parent / "pages")}
+    places = {"LAW": str(law), "PAGES": str(law.parent / "pages"), "TERMS": str(law.parent / "terms.npz")}
+    if "TERMS" in command:
+        np.savez(places["TERMS"], **terms_of(law))
     return [places.get(word, word) for word in command.split()]
 
 
@@ -356,3 +363,283 @@ def test_one_is_singular(tmp_path, capsys):
     (tmp_path / "one.csv").write_text("a\n1\n")
     assert main(["irreducible", str(tmp_path / "one.npz"), "--scheme", "mvae"]) == 0
     assert "1 modality (X1)" in capsys.readouterr().out
+
+
+# --- audits and optima --------------------------------------------------------------------------------------------
+
+
+def terms_of(law, n=5000, excess=0.0, **changed):
+    """Two independent bits, each encoded by itself and the other one guessed: the ceiling, or that much above it."""
+    half = np.log(0.5)
+    fit = np.zeros((2, n, 2))
+    fit[0, :, 1] = fit[1, :, 0] = half + excess
+    found = {"subsets": ["X1", "X2"], "weights": [0.5, 0.5], "modalities": ["X1", "X2"], "kind": "discrete"}
+    found |= {"log_likelihood": fit, "kl": np.full((2, n), -half), **changed}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+@pytest.fixture(params=["npz", "json"])
+def evaluation(request, law):
+    """Writes an evaluation beside the law, in either form of file."""
+
+    def write(**changed):
+        path = law.parent / f"evaluation.{request.param}"
+        fields = terms_of(law, **changed)
+        if request.param == "npz":
+            np.savez(path, **{key: json.dumps(x) if key == "parameters" else x for key, x in fields.items()})
+        else:
+            path.write_text(json.dumps({k: x.tolist() if isinstance(x, np.ndarray) else x for k, x in fields.items()}))
+        return str(path)
+
+    return write
+
+
+def test_an_audit_says_its_verdict_and_its_exit_code(evaluation, law, capsys):
+    assert main(["audit", evaluation(), str(law)]) == 0
+    fine = capsys.readouterr()
+    assert fine.out.startswith("consistent: own-density of evaluated, 8 checks on 5000 examples, false alarms at most")
+    assert fine.err == ""
+    assert main(["audit", evaluation(excess=0.2), str(law)]) == 1
+    wrong = capsys.readouterr()
+    assert wrong.out.startswith("violated: ")
+    assert "likeliest causes:" in wrong.out
+    assert wrong.err == ""
+    assert main(["audit", evaluation(n=150), str(law)]) == 0
+    few = capsys.readouterr().out
+    assert few.startswith("undecided: ")
+    assert "could not be told from chance" in few
+    assert main(["audit", evaluation(n=150), str(law), "--size", "1"]) == 0
+    assert capsys.readouterr().out.startswith("consistent: ")
+
+
+CHECK = {
+    "name", "theorem", "kind", "subset", "column", "value", "ceiling", "margin", "standard_error", "allowance",
+    "detectable", "false_alarms", "verdict", "reason",
+}  # fmt: skip
+
+
+def test_the_json_of_an_audit_is_alone_and_complete(evaluation, law, capsys):
+    code = main(["audit", evaluation(excess=0.2), str(law), "--json", "--false-alarms", "1e-3", "--size", "0.2"])
+    captured = capsys.readouterr()
+    document = json.loads(captured.out)
+    assert (code, captured.err) == (1, "")
+    assert set(document) == {
+        "verdict", "unit", "objective", "scheme", "n", "false_alarms", "size", "checks", "causes", "certificate",
+        "notes",
+    }  # fmt: skip
+    assert (document["verdict"], document["unit"], document["n"]) == ("violated", "nats", 5000)
+    assert (document["false_alarms"], document["size"]) == (1e-3, 0.2)
+    assert sum(check["false_alarms"] for check in document["checks"]) == pytest.approx(1e-3)
+    for check in document["checks"]:
+        assert set(check) == CHECK
+        assert check["verdict"] in ("consistent", "violated", "undecided")
+    (whole,) = [check for check in document["checks"] if check["kind"] == "objective"]
+    assert whole["ceiling"] == pytest.approx(-2 * np.log(2))  # of a law in nats
+    assert whole["margin"] == pytest.approx(0.2)
+    fits = [cause["fit"] for cause in document["causes"]]
+    assert fits == sorted(fits, reverse=True)
+    assert set(document["causes"][0]) == {"name", "fit", "why", "remedy"}
+
+
+def test_an_audit_against_a_dataset(evaluation, law, capsys):
+    rng = np.random.default_rng(0)
+    data = law.parent / "data.csv"
+    data.write_text("p,q\n" + "".join(f"{a},{b}\n" for a, b in rng.integers(0, 2, (4000, 2))))
+    columns = ["--modalities", "X1=p", "--modalities", "X2=q"]
+    assert main(["audit", evaluation(excess=0.4), str(data), *columns, "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert any("estimated ceilings" in note for note in document["notes"])
+    assert main(["audit", evaluation(), str(data), *columns]) == 0
+    assert "undecided" in capsys.readouterr().out
+    assert main(["audit", evaluation(), str(data)]) == 2
+    assert "of the modalities X1, X2, the reference of p, q" in capsys.readouterr().err
+
+
+def test_an_audit_of_another_objective(evaluation, law, capsys):
+    value = {"log_likelihood": None, "kl": None, "value": np.full((2, 5000), -1.5)}
+    iwae = evaluation(**value, objective="iwae", parameters={"k": 8})
+    assert main(["audit", iwae, str(law), "--objective", "iwae"]) == 0
+    assert "(T5)" in capsys.readouterr().out
+    assert main(["audit", iwae, str(law), "--objective", "own-density"]) == 2
+    assert "audit with objective='iwae'" in capsys.readouterr().err
+
+
+def test_an_audit_against_a_density_model(evaluation, law, capsys):
+    density = {"log_density": np.full(5000, -2 * np.log(2))}
+    lossy = np.full((2, 5000, 2), -1.0)
+    path = evaluation(log_likelihood=lossy, kl=np.zeros((2, 5000)), **density, claimed_loss=0.3)
+    assert main(["audit", path]) == 1
+    assert "claimed loss too small" in capsys.readouterr().out
+    assert main(["audit", path, str(law)]) == 0
+    assert "is used without DATA only" in capsys.readouterr().err
+    assert main(["audit", path, "--level", "units"]) == 2
+    assert "--level are about DATA" in capsys.readouterr().err
+    plain = evaluation(log_likelihood=lossy, kl=np.zeros((2, 5000)), **density)
+    assert main(["audit", plain, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["certificate"]["low"] == pytest.approx(2 - 2 * np.log(2))
+
+
+BAD_AUDITS = {
+    "no reference": ({}, [], "give DATA, a law or a dataset"),
+    "another kind": ({"kind": "differential"}, ["LAW"], "are densities, the reference is of probabilities"),
+    "negative KL": ({"kl": np.full((2, 5000), -1.0)}, ["LAW"], "a KL is not negative"),
+    "NaN": ({"kl": np.full((2, 5000), np.nan)}, ["LAW"], "kl of X1 is nan"),
+    "shape": ({"kl": np.zeros((2, 4999))}, ["LAW"], "has 5000 examples, kl 4999"),
+    "weights": ({"weights": [0.4, 0.6], "scheme": "mmvae"}, ["LAW"], "scheme mmvae has 0.5"),
+    "too few": ({"n": 99}, ["LAW"], "99 examples are too few"),
+    "unknown field": ({"elbo": [1.0]}, ["LAW"], "unknown field 'elbo'"),
+    "objective list": ({"objective": ["iwae"]}, ["LAW"], "unknown objective ['iwae']"),
+    "parameters": ({"objective": "beta", "parameters": {"beta": "x"}}, ["LAW"], "beta='x': give a finite number"),
+    "other parameters": ({"parameters": {"k": 3}}, ["LAW"], "k is no parameter of the own-density objective"),
+    "false alarms": ({}, ["LAW", "--false-alarms", "1e-300"], "give a probability from 1e-09"),
+    "size": ({}, ["LAW", "--size", "nan"], "size=nan"),
+    "objective": ({}, ["LAW", "--objective", "elbo"], "unknown objective 'elbo'"),
+    "no data": ({}, ["none.npz"], "none.npz: there is no such file"),
+    "types of a law": ({}, ["LAW", "--type", "X1=discrete"], "are chosen for arrays of samples only"),
+}
+
+
+@pytest.mark.parametrize(("changed", "arguments", "message"), BAD_AUDITS.values(), ids=BAD_AUDITS)
+def test_a_bad_audit_is_one_line_and_exit_2(evaluation, law, capsys, changed, arguments, message):
+    words = [str(law) if word == "LAW" else word for word in arguments]
+    assert main(["audit", evaluation(**changed), *words, "--json"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("bounds: error: ")
+    assert captured.err.count("\n") == 1
+    assert message in captured.err
+
+
+@pytest.mark.parametrize("form", ["npz", "json"])
+def test_a_damaged_evaluation_is_one_line_and_exit_2(law, capsys, form):
+    """Cut off anywhere, or with bytes that are others; never a traceback."""
+    path = law.parent / f"evaluation.{form}"
+    fields = terms_of(law, n=120)
+    if form == "npz":
+        np.savez(path, **fields)
+    else:
+        path.write_text(json.dumps({k: x.tolist() if isinstance(x, np.ndarray) else x for k, x in fields.items()}))
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    spoiled = [whole[:cut] for cut in range(0, len(whole), len(whole) // 40)]
+    for _ in range(60):
+        changed = bytearray(whole)
+        for place in rng.integers(0, len(whole), 3):
+            changed[place] = rng.integers(256)
+        spoiled.append(bytes(changed))
+    refused = 0
+    for content in spoiled:
+        path.write_bytes(content)
+        code = main(["audit", str(path), str(law)])
+        captured = capsys.readouterr()
+        refused += code == 2
+        assert (captured.err.count("\n"), captured.out == "") == ((1, True) if code == 2 else (0, False))
+        assert code in (0, 1, 2)
+    assert refused > 40
+
+
+def test_the_help_of_an_audit_names_every_field():
+    helped = run("audit", "--help")
+    assert (helped.returncode, helped.stderr) == (0, "")
+    for field in FIELDS:
+        assert f"\n  {field} " in helped.stdout
+    for word in ("Exit code 1", "log_density", "--false-alarms", "law.npz"):
+        assert word in helped.stdout
+
+
+NOISY = [[0.45, 0.05], [0.05, 0.45]]
+WIDE = ["--tol", "1e-3", "--json"]
+
+
+@pytest.fixture
+def noisy(tmp_path):
+    path = tmp_path / "noisy.npz"
+    np.savez(path, pmf=np.array(NOISY))
+    return path
+
+
+def test_an_optimum_is_certified_between_two_numbers(noisy, capsys):
+    assert main(["optimum", str(noisy), "--scheme", "mmvae", *WIDE]) == 0
+    captured = capsys.readouterr()
+    document = json.loads(captured.out)
+    assert captured.err == ""
+    assert list(document) == ["mmvae"]
+    found = document["mmvae"]
+    assert {"scheme", "unit", "beta", "low", "high", "tol", "certified", "entropy", "loss"} <= set(found)
+    assert (found["unit"], found["beta"], found["tol"], found["certified"]) == ("nats", 1.0, 1e-3, True)
+    # in nats
+    entropy = -sum(p * np.log(p) for row in NOISY for p in row)
+    assert found["entropy"] == pytest.approx(entropy, rel=1e-12)
+    assert found["low"] <= found["high"] <= found["low"] + 1e-3
+    assert found["loss"]["low"] == pytest.approx(-entropy - found["high"], abs=1e-12)
+
+
+def test_several_schemes_and_the_default_ones(noisy, capsys):
+    assert main(["optimum", str(noisy), *WIDE]) == 0
+    assert list(json.loads(capsys.readouterr().out)) == ["mvae", "mmvae", "mopoe"]
+    chosen = ["--scheme", "X1:1/4,X2:3/4", "--scheme", "mvae"]
+    assert main(["optimum", str(noisy), *chosen, "--tol", "1e-2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(": ")[0] for line in lines if "<=" in line] == ["X1:1/4,X2:3/4", "mvae"]
+    assert "nats (certified)" in lines[0]
+
+
+def test_a_narrower_tolerance_narrows_and_beta_lowers(noisy, capsys):
+    def optimum(*options):
+        assert main(["optimum", str(noisy), "--scheme", "mmvae", "--json", *options]) == 0
+        return json.loads(capsys.readouterr().out)["mmvae"]
+
+    wide, narrow, heavy = optimum("--tol", "1e-2"), optimum("--tol", "1e-6"), optimum("--tol", "1e-4", "--beta", "2")
+    assert narrow["high"] - narrow["low"] <= 1e-6
+    assert wide["low"] <= narrow["high"]
+    assert narrow["low"] <= wide["high"]
+    assert heavy["high"] < narrow["low"]
+    assert heavy["beta"] == 2
+
+
+def test_without_time_the_bracket_is_wide_and_says_so(noisy, capsys):
+    assert main(["optimum", str(noisy), "--scheme", "mmvae", "--seconds", "0", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["mmvae"]
+    assert found["low"] <= found["high"]
+    if not found["certified"]:
+        assert any("certified to" in note for note in found["notes"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--tol", "0"], "tol is 0.0: give a positive number"),
+        (["--tol", "nan"], "tol is nan"),
+        (["--beta", "-1"], "beta is -1.0"),
+        (["--seconds", "-1"], "seconds is -1.0"),
+        (["--scheme", "vae"], "unknown scheme 'vae'"),
+        (["--scheme", "mvae-subsampled"], "is a sum of ELBOs"),
+        (["--modalities", "a=X1"], "holds a law"),
+    ],
+)
+def test_a_bad_optimum_is_one_line_and_exit_2(noisy, capsys, arguments, message):
+    assert main(["optimum", str(noisy), "--json", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("bounds: error: ")
+    assert captured.err.count("\n") == 1
+    assert message in captured.err
+
+
+def test_an_optimum_of_densities_is_refused(tmp_path, capsys):
+    np.savez(tmp_path / "law.npz", cov=np.eye(2))
+    assert main(["optimum", str(tmp_path / "law.npz")]) == 2
+    assert "known for discrete laws; this one is a Gaussian" in capsys.readouterr().err
+
+
+def test_an_optimum_of_rows_is_that_of_their_empirical_law(tmp_path, capsys):
+    rows = [(a, b) for a in range(2) for b in range(2) for _ in range(round(20 * NOISY[a][b]))]
+    table = tmp_path / "rows.csv"
+    table.write_text("X1,X2\n" + "".join(f"{a},{b}\n" for a, b in rows))
+    np.savez(tmp_path / "law.npz", pmf=np.array(NOISY))
+    found = []
+    for name in ("rows.csv", "law.npz"):
+        assert main(["optimum", str(tmp_path / name), "--scheme", "mmvae", *WIDE]) == 0
+        found.append(json.loads(capsys.readouterr().out)["mmvae"])
+    assert found[0]["low"] == pytest.approx(found[1]["low"], abs=1e-3)
+    assert found[0]["entropy"] == pytest.approx(found[1]["entropy"], rel=1e-12)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from planted_audits import DIAGNOSED, FAULTS, right
 
-from bounds.audit import audit
+from bounds.auditing import audit
 from bounds.diagnosis import Facts, likely_causes
 
 #: Faults that raise one term by an amount which others of them could raise too, so that no terms tell them apart.

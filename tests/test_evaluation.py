@@ -2,13 +2,15 @@
 
 import json
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from bounds import InputError, full, mmvae, mvae_subsampled
-from bounds.evaluation import Combination, Evaluation, evaluate
+from bounds.evaluation import Evaluation
 from bounds.evaluation_files import read_evaluation, write_evaluation
+from bounds.reported_terms import Combination
 
 N = 150
 
@@ -121,6 +123,69 @@ def test_what_is_said_of_the_terms_is_checked(about, message):
         made(**about)
 
 
+@pytest.mark.parametrize(
+    ("about", "message"),
+    [
+        ({"objective": ["iwae"]}, "unknown objective"),
+        ({"draws": True}, "draws=True"),
+        ({"draws": "5"}, "draws='5'"),
+        ({"sampled_kl": "no"}, "sampled_kl='no': use true or false"),
+        ({"likelihood": 3}, "write it as text"),
+        ({"likelihood": "magic"}, "unknown likelihood 'magic'"),
+        ({"likelihood": "gaussian:1"}, "kind 'discrete' with a gaussian likelihood, which is a density"),
+        ({"likelihood": "X1=laplace:1;X2=categorical"}, "a laplace likelihood, which is a density"),
+        ({"parameters": 3}, "parameters=3: give a mapping"),
+        ({"parameters": {"beta": "x"}}, "beta='x': give a finite number"),
+        ({"parameters": {"beta": True}}, "beta=True"),
+        ({"parameters": {"beta": math.inf}}, "beta=inf"),
+        ({"parameters": {"alpha": None}}, "alpha=None"),
+        ({"parameters": {"k": 1.5}}, r"k=1\.5: give a whole number"),
+        ({"parameters": {"scales": [1, 2]}}, "give a mapping from modalities or units"),
+        ({"parameters": {"scales": {"X1": "x"}}}, "scale of 'X1'='x'"),
+        ({"parameters": {"shared_kl": []}}, "use 'own' or 'mixture'"),
+        ({"columns": 3}, "columns=3: give a list of names"),
+        ({"columns": "ab"}, "must be a list"),
+        ({"weights": [0.5, 0.5]}, "give a mapping from each subset to its weight"),
+    ],
+)
+def test_values_of_another_type_are_refused(about, message):
+    with pytest.raises(InputError, match=message):
+        made(**about)
+
+
+def test_what_is_no_mapping_or_scheme_is_refused():
+    fits, kls = arrays()
+    with pytest.raises(InputError, match="log_likelihood is ndarray: give a mapping"):
+        Evaluation.from_examples(mmvae(2), fits[1], kls, kind="discrete")
+    with pytest.raises(InputError, match="scheme is str: give a SubsetScheme"):
+        Evaluation.from_examples("mmvae", fits, kls, kind="discrete")
+
+
+@pytest.mark.parametrize("huge", [-1e308, 1e60])
+def test_terms_that_overflow_when_they_are_added_are_refused(huge):
+    fits, kls = spoiled(huge)(*arrays())
+    with pytest.raises(InputError, match="log_likelihood of X2 is"):
+        Evaluation.from_examples(mmvae(2), fits, kls, kind="discrete")
+    largest = Evaluation.from_examples(mmvae(2), *spoiled(-1e50)(*arrays()), kind="discrete")
+    of = Combination(np.full((2, 2), 0.5), np.full(2, -0.5), np.zeros(2))
+    assert math.isfinite(largest.terms.mean(of).skewness)
+
+
+def test_the_kl_of_a_mixture_is_negative_for_no_example():
+    """Its components may be, as long as their mean is not."""
+    fits, kls = arrays()
+    kls[1], kls[2] = np.full(N, -0.5), np.full(N, 0.6)
+    assert Evaluation.from_examples(mmvae(2), fits, kls, kind="discrete", objective="mixture-density").n == N
+    kls[2][7] = 0.4
+    with pytest.raises(InputError, match=r"the KL of the mixture is -0\.05 at example 7"):
+        Evaluation.from_examples(mmvae(2), fits, kls, kind="discrete", objective="mixture-density")
+    with pytest.raises(InputError, match=r"the KL of X1 is -0\.5 at example 0"):
+        Evaluation.from_examples(mmvae(2), fits, kls, kind="discrete", objective="private-auxiliary")
+    shared = {"shared_kl": "mixture"}
+    with pytest.raises(InputError, match="the KL of the mixture"):
+        Evaluation.from_examples(mmvae(2), fits, kls, kind="discrete", objective="private-auxiliary", parameters=shared)
+
+
 def test_sampled_kls_may_be_negative():
     fits, kls = negative(*arrays())
     assert Evaluation.from_examples(mmvae(2), fits, kls, kind="discrete", sampled_kl=True).n == N
@@ -134,6 +199,8 @@ def test_means_are_checked_too():
         Evaluation.from_means(full(1), N, one, {1: [-1.0, 0.1]}, kind="discrete")
     with pytest.raises(InputError, match="too few"):
         Evaluation.from_means(full(1), 99, one, {1: [1.0, 0.1]}, kind="discrete")
+    with pytest.raises(InputError, match="n=1000"):
+        Evaluation.from_means(full(1), 10**400, one, {1: [1.0, 0.1]}, kind="discrete")
     with pytest.raises(InputError, match=r"n=1\.5"):
         Evaluation.from_means(full(1), 1.5, one, {1: [1.0, 0.1]}, kind="discrete")
 
@@ -202,6 +269,21 @@ def test_what_is_written_is_read_back(tmp_path):
     assert np.array_equal(found.terms.log_likelihood, one.terms.log_likelihood)
     with pytest.raises(InputError, match=r"written as \.npz"):
         write_evaluation(tmp_path / "one.json", one)
+    with pytest.raises(InputError, match="cannot write"):
+        write_evaluation(tmp_path / "none" / "one.npz", one)
+
+
+def test_numbers_of_any_kind_can_be_written(tmp_path):
+    parameters = {"beta": np.float32(2.0), "scales": {"a": Fraction(1, 2), "b": np.int64(3)}}
+    fits, kls = arrays()
+    one = Evaluation.from_examples(
+        mmvae(2), fits, kls, kind="discrete", objective="rescaled", parameters=parameters, modalities=["a", "b"],
+        draws=np.int64(3), sampled_kl=np.bool_(True),
+    )  # fmt: skip
+    write_evaluation(tmp_path / "one.npz", one)
+    found, _ = read_evaluation(tmp_path / "one.npz")
+    assert dict(found.parameters) == {"beta": 2.0, "scales": {"a": 0.5, "b": 3.0}}
+    assert (found.draws, found.sampled_kl) == (3, True)
 
 
 FILES = {
@@ -218,6 +300,20 @@ FILES = {
     "ragged": (fields(kl=[[1.0] * N, [1.0]]), "the same examples"),
     "error without n": (fields(kl_se=[1, 2]), "'kl_se' without 'n'"),
     "means without errors": (fields(n=200, log_likelihood=[[1, 2]] * 2, kl=[1, 2]), "go together"),
+    "ragged means": (
+        fields(n=200, log_likelihood=[[[1], 2]] * 2, log_likelihood_se=[[[1], 2]] * 2, kl=[1, 2], kl_se=[1, 2]),
+        "'log_likelihood' is ragged",
+    ),
+    "errors of another shape": (
+        fields(n=200, log_likelihood=[[1, 2]] * 2, log_likelihood_se=[1, 2], kl=[1, 2], kl_se=[1, 2]),
+        "give both of one shape",
+    ),
+    "a modality twice in a subset": (fields(subsets=["a+a", "b"]), "has a modality twice"),
+    "no modalities": (fields(modalities=[], subsets=[]), "is empty"),
+    "modalities alike": (fields(modalities=["a", "a"]), "used twice"),
+    "weights beyond floating point": (fields(weights=[10**400, 0.5]), "give real numbers"),
+    "a weight below zero": (fields(weights=[-0.5, 1.5]), "weight -0.5 of a"),
+    "claim is text": (fields(log_density=[-1.0] * N, claimed_loss="x"), "claimed_loss='x'"),
     "claim alone": (fields(claimed_loss=1.0), "without 'log_density'"),
     "scheme is no text": (fields(scheme=3), "'scheme' is 3"),
 }
@@ -264,46 +360,6 @@ def test_nan_in_a_json_file_is_refused(tmp_path):
     kls = [[float("nan")] * N, [1.0] * N]
     with pytest.raises(InputError, match="kl of a is nan"):
         read_evaluation(as_json(tmp_path, fields(kl=kls)))
-
-
-# A model's parts.
-
-
-class Normal:
-    def __init__(self, mean, variance):
-        self.mean, self.variance = mean, variance
-
-    def sample(self, n, rng):
-        return self.mean + math.sqrt(self.variance) * rng.normal(size=n)
-
-    def log_density(self, z):
-        return -0.5 * (np.log(2 * math.pi * self.variance) + (z - self.mean) ** 2 / self.variance)
-
-
-class Factor:
-    """x_i = z + N(0, 1): exact posteriors, so ``ELBO_A(x_A)`` is ``ln p(x_A)`` for every draw of z."""
-
-    prior = Normal(0.0, 1.0)
-
-    def posterior(self, x, subset):
-        seen = [m for m in range(2) if subset >> m & 1]
-        return Normal(x[:, seen].sum(axis=1) / (1 + len(seen)), 1 / (1 + len(seen)))
-
-    def log_likelihood(self, x, z):
-        return -0.5 * (math.log(2 * math.pi) + (x - z[:, None]) ** 2)
-
-
-def test_the_terms_of_a_model_are_those_of_its_parts():
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(N, 1)) + rng.normal(size=(N, 2))
-    found = evaluate(Factor(), x, N, mmvae(2), rng, draws=2, kind="differential")
-    for s, _ in enumerate(found.subsets):
-        own = found.terms.log_likelihood[s, :, s] - found.terms.kl[s]
-        exact = -0.5 * (math.log(4 * math.pi) + x[:, s] ** 2 / 2)
-        assert own == pytest.approx(exact, rel=1e-12, abs=1e-12)  # rounding: the draws cancel
-    assert (found.draws, found.sampled_kl) == (2, True)
-    with pytest.raises(InputError, match="draws=0"):
-        evaluate(Factor(), x, N, mmvae(2), rng, draws=0, kind="differential")
 
 
 def test_a_sum_of_elbos_has_its_own_subsets():

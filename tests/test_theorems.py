@@ -1,6 +1,5 @@
 """The registry: every claim has the status that its check finds, and what it prints can be redone by hand."""
 
-import importlib
 import json
 import math
 import sys
@@ -17,12 +16,10 @@ from bounds import Gaussian, InputError
 from bounds.choices import Choices
 from bounds.cli import main
 from bounds.theorem_report import show, verdicts_to_html, verdicts_to_json, verdicts_to_markdown
-from bounds.theorems import DEFAULT_EXAMPLES, REGISTRY, Case, Theorem, check, find, verify
+from bounds.theorems import DEFAULT_EXAMPLES, REGISTRY, Case, Theorem, check, checking, find, verify
 from bounds.theorems.base import TOLERANCE
 
 EXAMPLES = 150
-#: The module; its package has a function of this name.
-VERIFY = importlib.import_module("bounds.theorems.verify")
 #: Margins of sums near 1 that are zero but for rounding.
 ROUNDING = 1e-12
 FAILING = [one.id for one in REGISTRY.values() if not one.holds or one.without is not None]
@@ -66,7 +63,7 @@ def test_every_claim_is_as_claimed(id):
 @pytest.mark.parametrize("id", FAILING)
 def test_what_fails_is_found_failing_whatever_the_seed(id, seed, monkeypatch):
     """Without shrinking, which comes after the search that is meant here."""
-    monkeypatch.setattr(VERIFY, "_shrunk", lambda *_: None)
+    monkeypatch.setattr(checking, "_shrunk", lambda *_: None)
     theorem = replace(REGISTRY[id], proof=None)
     verdict = check(theorem, DEFAULT_EXAMPLES, seed)
     assert verdict.as_claimed
@@ -246,9 +243,9 @@ def test_no_case_reads_more_than_is_drawn(id):
     rng = np.random.default_rng(0)
     for build in (REGISTRY[id].cases, *((REGISTRY[id].without or ("", None))[1:])):
         for _ in range(100 if build else 0):
-            choices = Choices(rng.bytes(VERIFY.LENGTH))
+            choices = Choices(rng.bytes(checking.LENGTH))
             build(choices)
-            assert choices.position <= VERIFY.LENGTH
+            assert choices.position <= checking.LENGTH
 
 
 def test_a_case_says_what_it_lacks():
@@ -264,7 +261,7 @@ def test_every_bound_that_holds_has_a_case_in_which_it_is_tight(id):
     theorem = REGISTRY[id]
     if theorem.witness is None and id != "T8.limits":
         rng = np.random.default_rng(0)
-        margins = [theorem.margin(theorem.cases(Choices(rng.bytes(VERIFY.LENGTH)))) for _ in range(30)]
+        margins = [theorem.margin(theorem.cases(Choices(rng.bytes(checking.LENGTH)))) for _ in range(30)]
         assert max(map(abs, margins)) <= TOLERANCE
 
 
@@ -348,7 +345,7 @@ def test_a_proof_is_printed_with_its_certificates():
 
 @pytest.mark.parametrize("id", REGISTRY)
 def test_a_case_is_ready_for_json(id):
-    for data in (b"", bytes(range(256)) * 8, bytes([255 - i % 7 * 31 for i in range(VERIFY.LENGTH)])):
+    for data in (b"", bytes(range(256)) * 8, bytes([255 - i % 7 * 31 for i in range(checking.LENGTH)])):
         case = REGISTRY[id].cases(Choices(data))
         assert json.loads(json.dumps(case.to_dict(), allow_nan=False))["law"]
 

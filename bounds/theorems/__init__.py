@@ -8,8 +8,8 @@
 from __future__ import annotations
 
 from bounds.theorems.base import Case, Evidence, Status, Theorem
+from bounds.theorems.checking import DEFAULT_EXAMPLES, Counterexample, Verdict, check
 from bounds.theorems.registry import REGISTRY, find, verify, verify_all
-from bounds.theorems.verify import DEFAULT_EXAMPLES, Counterexample, Verdict, check
 
 __all__ = [
     "DEFAULT_EXAMPLES",

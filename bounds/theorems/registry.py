@@ -11,7 +11,7 @@ from types import MappingProxyType
 from bounds.errors import InputError
 from bounds.theorems import corollaries, gaussian, t0, t1, t2, t3, t4, t5, t6, t8, t9, t10
 from bounds.theorems.base import Theorem
-from bounds.theorems.verify import DEFAULT_EXAMPLES, Verdict, check
+from bounds.theorems.checking import DEFAULT_EXAMPLES, Verdict, check
 
 _FILES = (t0, corollaries, t1, t2, t3, t4, t5, t6, t8, gaussian, t9, t10)
 

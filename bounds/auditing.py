@@ -7,141 +7,47 @@ mean right.
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
+from bounds.audit_result import Audit
 from bounds.checks import ROUNDING, Check, Verdict, judged
-from bounds.claims import Claim, claims_of, objective_of, sees, weights_of
-from bounds.diagnosis import Cause, Facts, likely_causes
+from bounds.claims import Claim, claims_of, objective_of, rare_events, sees, weights_of
+from bounds.density_audit import DensityModel, against_density
+from bounds.diagnosis import Facts, likely_causes
 from bounds.entropies import EntropyVector
 from bounds.errors import InputError, ObjectiveError
 from bounds.estimators import estimate
-from bounds.evaluation import Combination, Evaluation, ExampleTerms, Mean
+from bounds.evaluation import Evaluation
 from bounds.formulas import joint_entropy
 from bounds.irreducible import IrreducibleError
-from bounds.joints import Law, real_array
+from bounds.joints import Discrete, Law
 from bounds.likelihoods import LikelihoodCeiling, likelihood_ceiling
 from bounds.objectives import OBJECTIVES
 from bounds.optimum import OptimalElbo
-from bounds.quantity import Quantity
-from bounds.relative import relative_certificate
+from bounds.reported_terms import ExampleTerms, MeanTerms
 from bounds.samples import Samples
-from bounds.schemes import SubsetScheme
+from bounds.subsets import members
 
 #: Probability of any violation in the audit of a right model.
 FALSE_ALARMS = 1e-4
+#: One minus a check's share of less could not be told from one.
+LEAST_FALSE_ALARMS = 1e-9
 #: Excess in nats that an audit must be able to see, or it is undecided.
 SIZE = 0.1
-
-
-@dataclass(frozen=True, eq=False)
-class DensityModel:
-    """Another model of the same examples, where no entropy is known (THEORY T10.7).
-
-    It gives no ceiling. It certifies how much the audited model loses at least, and refutes a claim to lose less.
-
-    Args:
-        log_density: ``(N,)``, ``ln r(x)`` in nats of the evaluated examples in their order, on which ``r`` was not
-            trained.
-        kind: ``"discrete"`` or ``"differential"``.
-        claimed_loss: the loss ``-H(X) - L`` that the audited model is said to have at most.
-    """
-
-    log_density: np.ndarray | Sequence[float]
-    kind: Literal["discrete", "differential"]
-    claimed_loss: float | None = None
-
-    def __post_init__(self) -> None:
-        density = real_array("log_density", self.log_density)
-        if density.ndim != 1 or not np.isfinite(density).all():
-            raise InputError(f"log_density has shape {density.shape}: give one finite number for each example")
-        if self.claimed_loss is not None and not math.isfinite(self.claimed_loss):
-            raise InputError(f"claimed_loss={self.claimed_loss}: give a number of nats")
-        object.__setattr__(self, "log_density", density)
+_MEANS = (
+    "only means are known: their standard errors add up as if all terms moved together, and no correction for a long "
+    "lower tail can be made, without which false alarms may be more frequent; give the terms of each example"
+)
 
 
 #: What a model can be audited against.
 Reference = Law | Samples | EntropyVector | IrreducibleError | DensityModel | Mapping[str, np.ndarray]
-
-
-@dataclass(frozen=True, eq=False)
-class Audit:
-    """What an audit found.
-
-    Attributes:
-        verdict: ``violated`` if any check is, else ``undecided`` if any is, else ``consistent``.
-        checks: each bound, the objective's first.
-        causes: of a violation, the likeliest first.
-        false_alarms: probability that the audit of a right model finds any violation.
-        size: the excess in nats that had to be detectable.
-        n: examples.
-        objective: as in the evaluation.
-        certificate: for a density model, the loss that is certified.
-        notes: what the reader must know.
-    """
-
-    verdict: Verdict
-    checks: tuple[Check, ...]
-    causes: tuple[Cause, ...]
-    false_alarms: float
-    size: float
-    n: int
-    objective: str
-    scheme: SubsetScheme
-    certificate: Quantity | None = None
-    notes: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        head = (
-            f"{self.verdict}: {self.objective} of {self.scheme.label}, {len(self.checks)} "
-            f"check{'' if len(self.checks) == 1 else 's'} on {self.n} examples, false alarms at most "
-            f"{self.false_alarms:g}"
-        )
-        lines = [head, *(f"  {check}" for check in self.checks)]
-        if self.certificate is not None:
-            lines.append(f"  {self.certificate}")
-        if self.causes:
-            lines += ["  likeliest causes:", *(f"    {i}. {cause}" for i, cause in enumerate(self.causes, 1))]
-        return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
-
-    def _repr_html_(self) -> str:
-        cells = [
-            (c.verdict, c.name, c.theorem, f"{c.value:.4f}", f"{c.standard_error:.4f}", _shown(c.ceiling), c.reason)
-            for c in self.checks
-        ]
-        rows = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in cells)
-        titles = ("verdict", "check", "theorem", "value", "standard error", "ceiling", "reason")
-        head = "".join(f"<th>{title}</th>" for title in titles)
-        causes = "".join(f"<li>{html.escape(str(cause))}</li>" for cause in self.causes)
-        return (
-            f"<table><caption>{self.verdict}: {html.escape(self.objective)} of {html.escape(self.scheme.label)}, "
-            f"{self.n} examples</caption><tr>{head}</tr>{rows}</table>" + (f"<ol>{causes}</ol>" if causes else "")
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready, in nats."""
-        return {
-            "verdict": self.verdict,
-            "unit": "nats",
-            "objective": self.objective,
-            "scheme": self.scheme.label,
-            "n": self.n,
-            "false_alarms": self.false_alarms,
-            "size": self.size,
-            "checks": [check.to_dict() for check in self.checks],
-            "causes": [cause.to_dict() for cause in self.causes],
-            "certificate": None if self.certificate is None else self.certificate.to_dict(),
-            "notes": list(self.notes),
-        }
-
-
-def _shown(ceiling: float | None) -> str:
-    return "none" if ceiling is None else f"{ceiling:.4f}"
 
 
 def audit(
@@ -187,18 +93,30 @@ def audit(
     >>> audit(wrong, coin).verdict
     'violated'
     """
-    if not 0 < false_alarms < 0.5:
-        raise InputError(f"false_alarms={false_alarms}: give a probability below 0.5, such as 1e-4")
+    if not LEAST_FALSE_ALARMS <= false_alarms < 0.5:
+        raise InputError(
+            f"false_alarms={false_alarms}: give a probability from {LEAST_FALSE_ALARMS:g} to 0.5, such as 1e-4"
+        )
     if not (size > 0 and math.isfinite(size)):
         raise InputError(f"size={size}: give a positive number of nats")
     if objective not in (None, evaluation.objective):
         raise ObjectiveError(_other_objective(evaluation, str(objective)))
     if isinstance(reference, DensityModel):
-        return _against_density(evaluation, reference, false_alarms, size)
-    h, family, sizes = _understood(evaluation, reference, level)
-    claims = claims_of(evaluation, h, theorem=theorem, optimum=optimum) if _comparable(evaluation, h, family) else []
+        for name, given in (("theorem", theorem), ("level", level), ("optimum", optimum)):
+            if given is not None:
+                raise InputError(f"{name} is for a reference with entropies: leave it out beside a density model")
+        return against_density(evaluation, reference, false_alarms, size)
+    h, family, sizes, alphabets = _understood(evaluation, reference, level)
+    claims: list[Claim] = []
+    if _comparable(evaluation, h, family):
+        claims = claims_of(evaluation, h, theorem=theorem, optimum=optimum, alphabets=alphabets)
+    elif theorem is not None or optimum is not None:
+        raise ObjectiveError(
+            "the likelihoods are no probabilities or densities of the reference, so that only their own ceiling (T7) "
+            "holds: leave theorem and optimum out"
+        )
     if family is not None:
-        claims.append(_family_claim(evaluation, family))
+        claims.append(_family_claim(evaluation, h, family, alphabets))
     return judge(evaluation, claims, h, false_alarms, size, sizes)
 
 
@@ -225,24 +143,26 @@ def judge(
     checks = _impossible_probabilities(evaluation)
     each = false_alarms / max(1, len(claims))
     notes: dict[str, None] = {}
+    if isinstance(evaluation.terms, MeanTerms):
+        notes[_MEANS] = None
     for claim in claims:
         ceiling = claim.ceiling(1 - each / 2)
         known = ceiling.guarantee in ("exact", "none")
         if not known:
             notes[f"estimated ceilings: {ceiling.guarantee} ({ceiling.method})"] = None
-        checks.append(
-            judged(
-                evaluation.terms.mean(claim.of),
-                ceiling,
-                name=claim.name,
-                kind=claim.kind,
-                n=evaluation.n,
-                level=each if known else each / 2,
-                size=size,
-                subset=claim.subset,
-                column=claim.column,
-            )
+        check = judged(
+            evaluation.terms.mean(claim.of),
+            ceiling,
+            name=claim.name,
+            kind=claim.kind,
+            n=evaluation.n,
+            level=each if known else each / 2,
+            size=size,
+            subset=claim.subset,
+            column=claim.column,
+            unseen=partial(claim.rare.allowance, ceiling=ceiling.high if ceiling.high is not None else 0.0),
         )
+        checks.append(replace(check, false_alarms=each))  # the ceiling's share with the mean's
     causes = likely_causes(_facts(evaluation, h, checks, sizes or {})) if _overall(checks) == "violated" else ()
     return Audit(
         _overall(checks),
@@ -267,8 +187,10 @@ def _overall(checks: Sequence[Check]) -> Verdict:
 
 def _understood(
     evaluation: Evaluation, reference: Any, level: str | None
-) -> tuple[EntropyVector, Callable[[float], LikelihoodCeiling] | None, Mapping[str, int]]:
-    """Entropies at the level of the decoder, the family's ceiling if one is asked for, and variables of each column."""
+) -> tuple[EntropyVector, Callable[[float], LikelihoodCeiling] | None, Mapping[str, int], Mapping[str, int]]:
+    """Entropies at the level of the decoder, the family's ceiling if one is asked for, and of each column the number of
+    its variables and, where it is finite and known, that of its values.
+    """
     if isinstance(reference, Mapping):
         reference = Samples.from_arrays(reference)
     if isinstance(reference, IrreducibleError):
@@ -309,7 +231,20 @@ def _understood(
         sizes = dict(zip(layout.unit_names, layout.unit_sizes, strict=True)) | dict(
             zip(layout.names, layout.sizes, strict=True)
         )
-    return _at_level(evaluation, h, level), family, sizes
+    return _at_level(evaluation, h, level), family, sizes, alphabets_of(reference)
+
+
+def alphabets_of(reference: Any) -> dict[str, int]:
+    """Numbers of values by unit and modality; none for densities, or where only entropies are known."""
+    if isinstance(reference, Discrete):
+        of_units: Sequence[int] = reference.unit_alphabets
+    elif isinstance(reference, Samples) and all(reference.alphabets):
+        of_units = reference.alphabets
+    else:
+        return {}
+    layout = reference.layout
+    of_modalities = [math.prod(of_units[u] for u in members(units)) for units in layout.modality_units]
+    return dict(zip(layout.unit_names, of_units, strict=True)) | dict(zip(layout.names, of_modalities, strict=True))
 
 
 def _at_level(evaluation: Evaluation, h: EntropyVector, level: str | None) -> EntropyVector:
@@ -345,12 +280,15 @@ def _comparable(evaluation: Evaluation, h: EntropyVector, family: Callable[[floa
     )
 
 
-def _family_claim(evaluation: Evaluation, family: Callable[[float], LikelihoodCeiling]) -> Claim:
+def _family_claim(
+    evaluation: Evaluation, h: EntropyVector, family: Callable[[float], LikelihoodCeiling], alphabets: Mapping[str, int]
+) -> Claim:
     return Claim(
         f"L <= the ceiling of {evaluation.likelihood}",
         "likelihood",
-        objective_of(evaluation, weights_of(evaluation)),
+        lambda: objective_of(evaluation, weights_of(evaluation), h),
         lambda confidence: family(confidence).ceiling,
+        rare=rare_events(evaluation, h, evaluation.scheme, alphabets),
     )
 
 
@@ -364,10 +302,23 @@ def _impossible_probabilities(evaluation: Evaluation) -> list[Check]:
     scale = ROUNDING * max(1.0, float(np.abs(table).max()))
     above = highest > scale
     reason = f"a probability is exp({highest:.4g})" if above else "no probability is above one"
-    name = "ln p(x|z) <= 0 for each example"
-    verdict: Verdict = "violated" if above else "consistent"
     return [
-        Check(name, "T1", "probability", None, None, highest, 0.0, highest, 0.0, scale, scale, verdict, reason),
+        Check(
+            name="ln p(x|z) <= 0 for each example",
+            theorem="T1",
+            kind="probability",
+            subset=None,
+            column=None,
+            value=highest,
+            ceiling=0.0,
+            margin=highest,
+            standard_error=0.0,
+            allowance=scale,
+            detectable=scale,
+            false_alarms=0.0,
+            verdict="violated" if above else "consistent",
+            reason=reason,
+        )
     ]
 
 
@@ -394,7 +345,7 @@ def _facts(evaluation: Evaluation, h: EntropyVector, checks: Sequence[Check], si
                 else:
                     unseen[subset, column] = value
     whole = h.value(joint_entropy(h))
-    objective = terms.mean(objective_of(evaluation, weights_of(evaluation))).value
+    objective = terms.mean(objective_of(evaluation, weights_of(evaluation), h)).value
     return Facts(
         checks=checks,
         kind=evaluation.kind,
@@ -405,52 +356,5 @@ def _facts(evaluation: Evaluation, h: EntropyVector, checks: Sequence[Check], si
         seen=seen,
         entropy=None if isinstance(whole, str) else whole,
         objective=objective,
-    )
-
-
-def _against_density(evaluation: Evaluation, reference: DensityModel, false_alarms: float, size: float) -> Audit:
-    """The relative certificate, and a claimed loss against it."""
-    if reference.kind != evaluation.kind:
-        raise InputError(
-            f"the evaluation is {evaluation.kind}, the density model {reference.kind}: give both of one kind, with "
-            "respect to the same units of measurement"
-        )
-    if not isinstance(evaluation.terms, ExampleTerms):
-        raise InputError("a density model is compared example by example: give the terms of each, not their means")
-    if evaluation.objective == "mvtcae":
-        raise ObjectiveError("mvtcae is no bound on log p(x), so a density model says nothing about it")
-    each = evaluation.terms.each(objective_of(evaluation, weights_of(evaluation)))
-    density = np.asarray(reference.log_density)
-    certificate = relative_certificate(density, each, 1 - false_alarms)
-    found = ExampleTerms(None, None, (density - each)[None]).mean(Combination(np.zeros(0), np.zeros(0), np.ones(1)))
-    claimed = reference.claimed_loss
-    if claimed is None:
-        why = f"a density model is no ceiling: it certifies a loss of at least {certificate.low:.4f} nats and no fault"
-        top = Quantity("loss", None, guarantee="none", theorem="T10.7", notes=(why,))
-    else:
-        top = Quantity("claimed loss", claimed, theorem="T10.7")
-    check = judged(
-        Mean(found.value, found.standard_error, found.skewness),
-        top,
-        name="loss certified by the density model <= the claimed loss",
-        kind="density",
-        n=evaluation.n,
-        level=false_alarms,
-        size=size,
-    )
-    causes: tuple[Cause, ...] = ()
-    if check.verdict == "violated":
-        why = "the density model scores higher than the claimed loss allows"
-        causes = (Cause("claimed loss too small", 1.0, why, "claim no less than the certificate"),)
-    return Audit(
-        check.verdict,
-        (check,),
-        causes,
-        false_alarms,
-        size,
-        evaluation.n,
-        evaluation.objective,
-        evaluation.scheme,
-        certificate,
-        certificate.notes,
+        name=evaluation.objective,
     )
