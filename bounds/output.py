@@ -126,8 +126,10 @@ def check_writable(path: Path, new_folder: bool = False) -> None:
             pass
 
 
-def write(path: Path, text: str) -> None:
+def write(path: Path, content: str | bytes, *, announced: bool = True) -> None:
     """Writes all or nothing: to a neighbour first, then renamed. Only regular files are replaced.
+
+    A line on standard error says what was written, unless it is not to be ``announced``.
 
     Raises:
         InputError: as :func:`check_writable`, or no space is left.
@@ -137,8 +139,8 @@ def write(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
             mask = os.umask(0)
             os.umask(mask)
             os.chmod(name, 0o666 & ~mask)
@@ -146,7 +148,8 @@ def write(path: Path, text: str) -> None:
         except BaseException:
             os.unlink(name)
             raise
-    say(f"wrote {path}")
+    if announced:
+        say(f"wrote {path}")
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from torch.distributions import (
     Normal,
 )
 
-from bounds import Gaussian, InputError, SubsetScheme, audit, full, mmvae, mopoe, mvae_subsampled
+from bounds import Discrete, Gaussian, InputError, SubsetScheme, audit, full, mmvae, mopoe, mvae_subsampled
 from bounds.subsets import members
 from toy_models.datasets.laws import common_cause, gaussian
 from toy_models.evaluate import evaluate
@@ -661,3 +661,12 @@ def test_the_table_of_the_page_is_that_of_the_results():
     page = PAGE.read_text(encoding="utf-8")
     assert as_markdown(found) in page
     assert f"same {found['examples']['scored']} held-out examples, and {found['draws']} draws" in page
+
+
+def test_a_rare_class_with_many_values_is_no_violation() -> None:
+    """Without the class, which 200 examples mostly miss, even the law's own ``ln p(x)`` has a mean above ``-H(X)``."""
+    pmf = np.concatenate([[0.99], np.full(4096, 0.01 / 4096)])
+    law = Discrete(pmf)
+    seen = np.full(200, math.log(0.99))  # the rare class did not show: probability 0.99^200 = 0.13
+    assert check_log_evidence(seen, law, false_alarms=0.1).verdict != "violated"
+    assert check_log_evidence(seen + 0.5, law, false_alarms=0.1).verdict == "violated"

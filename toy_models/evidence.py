@@ -23,9 +23,10 @@ from bounds.entropies import EntropyVector
 from bounds.errors import InputError
 from bounds.evaluation import MIN_EXAMPLES
 from bounds.formulas import joint_entropy
-from bounds.joints import Law, real_array
+from bounds.joints import Discrete, Law, real_array
 from bounds.progress import Track, no_progress
 from bounds.quantity import Quantity
+from bounds.rare_events import RareEvents
 from bounds.reported_terms import Combination, ExampleTerms
 from bounds.schemes import SubsetScheme
 from toy_models.auditable import Auditable, AuditableModel, Data, Examples, check_honest, device_of, evaluation_copy
@@ -225,7 +226,9 @@ def check_log_evidence(
     level = false_alarms if log_density is None else false_alarms / 2
     known = h.interval is None
     top = h.evaluate(-joint_entropy(h), name="-H(X)", theorem="T2", confidence=1 - level / 2)
-    checks = [_check("E ln p(x) <= -H(X)", found, top, level if known else level / 2, size)]
+    values = math.log(reference.modality_pmf.size) if isinstance(reference, Discrete) else -math.inf
+    rare = RareEvents(reach=values)
+    checks = [_check("E ln p(x) <= -H(X)", found, top, level if known else level / 2, size, rare)]
     difference = None
     if log_density is not None:
         own = _numbers("log_density", log_density)
@@ -234,7 +237,8 @@ def check_log_evidence(
                 f"log_density has {len(own)} examples, estimates {len(found)}: give both for the same ones"
             )
         zero = Quantity("0", 0.0, theorem="T2")
-        checks.append(_check("E [ln p(x) - ln p_law(x)] <= 0", found - own, zero, level, size))
+        # without an event of probability e the mean is at most -ln(1 - e), which is less than what is allowed for
+        checks.append(_check("E [ln p(x) - ln p_law(x)] <= 0", found - own, zero, level, size, RareEvents()))
         difference = float((found - own).mean())
     verdicts = {check.verdict for check in checks}
     verdict: Verdict = "violated" if "violated" in verdicts else checks[-1].verdict
@@ -250,6 +254,10 @@ def _numbers(what: str, given: Any) -> np.ndarray:
     return found
 
 
-def _check(name: str, each: np.ndarray, ceiling: Quantity, level: float, size: float) -> Check:
+def _check(name: str, each: np.ndarray, ceiling: Quantity, level: float, size: float, rare: RareEvents) -> Check:
     mean = ExampleTerms(None, None, each[None]).mean(Combination(np.zeros(0), np.zeros(0), np.ones(1)))
-    return judged(mean, ceiling, name=name, kind="objective", n=len(each), level=level, size=size)
+
+    def unseen(at: float, n: int) -> float:
+        return rare.allowance(at, n, -math.inf if ceiling.value is None else ceiling.value)
+
+    return judged(mean, ceiling, name=name, kind="objective", n=len(each), level=level, size=size, unseen=unseen)
