@@ -67,13 +67,14 @@ class Training:
         batch: rows of a minibatch, drawn with replacement.
         learning_rate: at the start; it falls to zero over the second half of the steps, linearly.
         warmup: share of the steps over which the multiplier of the KL rises to that of the member, linearly. A latent
-            that is not yet of use is not worth its KL, so without it models of symbols stay where they use none.
+            that is not yet of use is not worth its KL, so without it models of symbols may stay where they use none.
+            Not for learned scales: with a multiplier below 1 their objective has no maximum (THEORY T10.1).
     """
 
     steps: int = 2000
     batch: int = 128
     learning_rate: float = 2e-3
-    warmup: float = 0.25
+    warmup: float = 0.0
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 1 or not 0 < self.learning_rate < math.inf or not 0 <= self.warmup <= 1:

@@ -26,11 +26,13 @@ if TYPE_CHECKING:
 LINEAR, TABULAR = 0.01, 0.05
 #: Models whose training objective is the one that the optimum is of.
 OWN_DENSITY = ("mvae", "mmvae", "mopoe")
+#: Those of them that can have any encoders. MoPoE's are products of experts, which the certified optimum is not of.
+FREE = ("mvae", "mmvae")
 
 
 def run(setting: Setting) -> Finding:
     """Every model on correlated Gaussians and on noisy copies of a bit, for one to five modalities."""
-    counts = setting.choose((1, 2, 3), (1, 2, 3, 4, 5))
+    counts = setting.choose((1, 3), (1, 2, 3, 4, 5))
     rows: list[dict[str, Any]] = []
     for family in ("affine", "gaussian", "categorical"):
         for count in setting.track(counts, f"ceilings: {family}", len(counts)):
@@ -40,22 +42,23 @@ def run(setting: Setting) -> Finding:
                     {"data": family, "modalities": count, "model": name} | _measure(family, name, dataset, setting)
                 )
     verdicts = [verdict for row in rows for verdict in row["verdict"]]
-    missed = {
-        family: max(row["short_of_optimum"] for row in rows if row["data"] == family and "short_of_optimum" in row)
-        for family in ("affine", "categorical")
-    }
+    near = [row for row in rows if "short_of_optimum" in row]
+    linear = max(row["short_of_optimum"] for row in near if row["data"] == "affine")
+    symbols = [row for row in near if row["data"] == "categorical"]
+    free = max(row["short_of_optimum"] for row in symbols if row["model"] in FREE)
+    products = max(row["short_of_optimum"] for row in symbols if row["model"] not in FREE)
     above = [row["above_ceiling"] for row in rows]
     checks = {
         "no audit finds a violation": "violated" not in verdicts,
         "no model is above its ceiling by more than four standard errors": all(score < 4 for score in above),
-        f"affine models come within {LINEAR} nats of the best linear model": missed["affine"] < LINEAR,
-        f"models of symbols come within {TABULAR} nats of the certified optimum": missed["categorical"] < TABULAR,
+        f"affine models come within {LINEAR} nats of the best linear model": linear < LINEAR,
+        f"mvae and mmvae on symbols come within {TABULAR} nats of the certified optimum": free < TABULAR,
     }
     consistent = sum(verdict == "consistent" for verdict in verdicts)
     sentence = (
         f"of {len(verdicts)} trained models {verdicts.count('violated')} are above a ceiling and {consistent} are "
-        f"consistent with all of them; the best of the seeds comes within {missed['affine']:.4f} nats of the best "
-        f"linear model and within {missed['categorical']:.4f} nats of the certified optimum"
+        f"consistent with all of them; the best of the seeds comes within {linear:.4f} nats of the best linear model "
+        f"and within {free:.4f} of the certified optimum on symbols (MoPoE, whose encoders are products, {products:.4f})"
     )
     return Finding(EXPERIMENT.name, EXPERIMENT.question, sentence, checks, {"rows": rows}, lambda: _figure(rows))
 
@@ -79,7 +82,9 @@ def _measure(family: str, name: str, dataset: Dataset, setting: Setting) -> dict
         hidden=() if family == "affine" else (32,),
     )
     steps = setting.choose(1500, 4000)
-    training = Training(steps, batch=256, learning_rate=1e-2 if family == "affine" else 5e-3)
+    training = Training(
+        steps, batch=256, learning_rate=1e-2 if family == "affine" else 5e-3, warmup=0.0 if gaussian else 0.25
+    )
     found = measured(Cell(dataset, architecture, training, draws=32), setting)
     law, scheme = dataset.law, architecture.encoded
     assert law is not None
@@ -104,9 +109,7 @@ def _measure(family: str, name: str, dataset: Dataset, setting: Setting) -> dict
     if family == "affine":
         assert isinstance(law, Gaussian)
         fitted = fit_experts(law, scheme, "diagonal", dataset.n_modalities, prior=MODELS[name].prior_expert)
-        row["linear_optimum"] = lowest = max(
-            fitted.elbo, row["likelihood_ceiling"] if law.cov.size == 1 else fitted.elbo
-        )
+        row["linear_optimum"] = lowest = fitted.elbo
         row["short_of_optimum"] = _short(found, entropy, fitted.elbo)
     row |= {"ceiling": lowest, "above_ceiling": _loss_score(found, entropy, lowest)}
     return row

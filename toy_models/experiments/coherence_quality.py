@@ -88,7 +88,7 @@ def _measure(judge: _Judge, title: str, name: str, setting: Setting) -> dict[str
     private = LATENTS // 4 if name == "mmvae-plus" else 0
     hidden = setting.choose((64,), (256,))
     architecture = Architecture.of(dataset, name, "gaussian:0.2", LATENTS, private=private, hidden=hidden)
-    training = Training(setting.choose(600, 10_000), setting.choose(64, 128), learning_rate=2e-3)
+    training = Training(setting.choose(600, 10_000), setting.choose(64, 128), learning_rate=2e-3, warmup=0.25)
     cell = Cell(dataset, architecture, training, draws=setting.choose(4, 32))
     return setting.kept(
         f"coherence-{title}-{name}", cell.identity(setting), lambda folder: _generated(cell, judge, setting, folder)

@@ -106,7 +106,7 @@ def _cell(title: str, dataset: Dataset, name: str, setting: Setting) -> Cell:
     )
     training = Training(setting.choose(1500, 6000), batch=128, learning_rate=1e-2)
     if images:
-        training = Training(setting.choose(3000, 10_000), setting.choose(64, 128), learning_rate=2e-3)
+        training = Training(setting.choose(3000, 10_000), setting.choose(64, 128), learning_rate=2e-3, warmup=0.25)
     return Cell(dataset, architecture, training, draws=setting.choose(4, 32) if images else 16)
 
 
