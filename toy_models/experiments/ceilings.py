@@ -58,7 +58,7 @@ def run(setting: Setting) -> Finding:
     sentence = (
         f"of {len(verdicts)} trained models {verdicts.count('violated')} are above a ceiling and {consistent} are "
         f"consistent with all of them; the best of the seeds comes within {linear:.4f} nats of the best linear model "
-        f"and within {free:.4f} of the certified optimum on symbols (MoPoE, whose encoders are products, {products:.4f})"
+        f"and within {free:.4f} of the certified optimum on symbols (MoPoE, with products as encoders, {products:.4f})"
     )
     return Finding(EXPERIMENT.name, EXPERIMENT.question, sentence, checks, {"rows": rows}, lambda: _figure(rows))
 
