@@ -5,19 +5,21 @@ import pickle
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from neural_common import DEVICES, NAMES, gaussian_data, mixed_architecture, mixed_data
+from neural_common import DEVICES, NAMES, gaussian_data, generators, mixed_architecture, mixed_data
 
-from bounds import Gaussian, InputError
+from bounds import Gaussian, InputError, SubsetScheme, mmvae, mopoe, mvae_subsampled
 from toy_models import train as training
 from toy_models.datasets import Dataset, Modality
 from toy_models.models import Architecture, MultimodalVAE
-from toy_models.train import Member, Training, train
+from toy_models.objectives import OBJECTIVES
+from toy_models.train import Member, Training, extract, train
 
 SHORT = Training(steps=50, batch=16, learning_rate=2e-3)
 LAW = Gaussian([[1.0, 0.5], [0.5, 1.0]], names=["X1", "X2"])
@@ -56,6 +58,59 @@ def test_a_member_in_company_is_the_member_alone(name, device):
     # planted: members that differ in seed, multiplier or data alone are far apart
     for one, other in ((0, 1), (0, 2), (2, 3)):
         assert apart(parameters(together, one), parameters(together, other)) > 1e-2
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_members_have_schemes_of_their_own(device):
+    data = mixed_data(40)
+    a = mixed_architecture("mopoe", data)
+    own = SubsetScheme({(0,): 0.25, (1, 2): 0.75}, 3)
+    members = [Member(5), Member(5, scheme=mmvae(3)), Member(5, scheme=own)]
+    together = train(a, members, data, SHORT, device=device)
+    for index, member in enumerate(members):
+        alone = train(a, [member], data, SHORT, device=device)
+        assert apart(parameters(together, index), parameters(alone, 0)) < 1e-5  # rounding in fp32, amplified by Adam
+        found = together.solo(index).model
+        weights = {subset: float(weight) for subset, weight in member.scheme or a.encoded}
+        assert found.weights.flatten().tolist() == [weights.get(subset, 0.0) for subset, _ in a.encoded]
+        # the objective is that of the scheme by itself, at the draws of its own subsets
+        plain = extract(together.groups[0], index)
+        plain.architecture = replace(a, scheme=member.scheme)
+        x = [torch.tensor(part)[None].flatten(2) for part in data.held_out]
+        x = [part.double() if part.is_floating_point() else part for part in x]
+        noise = torch.randn(1, *a.noise_shape[:2], len(data.held_out[0]), a.noise_shape[2], dtype=torch.float64)
+        beta = torch.ones(1, 1, dtype=torch.float64)
+        kept = [place for place, (subset, _) in enumerate(a.encoded) if subset in weights]
+        plain.members, plain.weights = plain.members[kept], found.weights.flatten()[kept]
+        expected = plain.objective(x, noise[:, kept], beta)
+        torch.testing.assert_close(found.objective(x, noise, beta), expected, rtol=1e-12, atol=1e-12)
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert apart(parameters(together, one), parameters(together, other)) > 1e-2
+
+
+def test_the_mixtures_density_has_a_members_own_weights():
+    data = mixed_data(40)
+    a = replace(mixed_architecture("mmvae-iwae", data), draws=2)
+    one = SubsetScheme({(1,): 1.0}, 3)
+    module = MultimodalVAE(a, generators(2))
+    module.weigh([mmvae(3), one])
+    x = [torch.tensor(part)[None].flatten(2).expand(2, -1, -1) for part in data.held_out]
+    x = [part.double() if part.is_floating_point() else part for part in x]
+    noise = torch.rand(2, *a.noise_shape[:2], len(data.held_out[0]), a.noise_shape[2], dtype=torch.float64)
+    terms = module(x, noise)
+    found = OBJECTIVES["iwae-mixture"](terms, torch.ones(2, 1, dtype=torch.float64))
+    # one subset's mixture is its own density
+    own = OBJECTIVES["iwae"](terms, torch.ones(2, 1, dtype=torch.float64))
+    torch.testing.assert_close(found[1], own[1])
+    assert not torch.allclose(found[0], own[0])
+    assert torch.isfinite(found).all()
+
+
+@pytest.mark.parametrize("scheme", [mmvae(2), mopoe(3), mvae_subsampled(3)])
+def test_schemes_of_members_that_the_architecture_cannot_have(scheme):
+    data = mixed_data(40)
+    with pytest.raises(InputError, match="of a member"):
+        train(mixed_architecture("mmvae", data), [Member(0, scheme=scheme)], data, SHORT)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -193,6 +248,7 @@ def test_an_absurd_multiplier_fails_its_member_alone(capsys):
 
 SCRIPT = """
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 sys.path.insert(0, {tests!r})

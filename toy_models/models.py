@@ -216,6 +216,27 @@ class MultimodalVAE(nn.Module):
         self.auxiliary = nn.Parameter(torch.zeros(private, dtype=torch.float64))
         fuse(self._standard_experts(), self.members, model.prior_expert)  # refuses what its experts cannot encode
 
+    def weigh(self, schemes: Sequence[SubsetScheme]) -> None:
+        """Gives each member a scheme of its own over the encoded subsets; those that it leaves out have weight 0.
+
+        Raises:
+            InputError: a subset that the architecture does not encode, or a sum of ELBOs among mixtures.
+        """
+        encoded = self.architecture.encoded
+        for scheme in schemes:
+            if scheme.n_modalities != encoded.n_modalities or not set(scheme.weights) <= set(encoded.weights):
+                raise InputError(
+                    f"scheme {scheme.label} of a member has subsets that {encoded.label} of its architecture has not: "
+                    "give the architecture a scheme with all of them"
+                )
+            if (scheme.objective == "sub-sampled") != (encoded.objective == "sub-sampled"):
+                raise InputError(
+                    f"scheme {scheme.label} of a member and {encoded.label} of its architecture: a sum of ELBOs and a "
+                    "mixture have different objectives"
+                )
+        rows = [[float(scheme.weights.get(subset, 0)) for subset in encoded.weights] for scheme in schemes]
+        self.weights = torch.tensor(rows, dtype=self.weights.dtype, device=self.weights.device)
+
     @property
     def n_members(self) -> int:
         """``E``."""

@@ -23,7 +23,7 @@ class Pass:
     """What one pass of a batch through an ensemble gives, for ``E`` members, ``S`` subsets, ``K`` draws, ``N`` rows.
 
     Attributes:
-        weights: ``(S,)``, ``w_A`` or the coefficient of a sub-sampled scheme.
+        weights: ``(S,)``, ``w_A`` or the coefficient of a sub-sampled scheme; ``(E, S)`` where members have their own.
         members: ``(S, M)``, which modalities each subset contains.
         prior: ``p(z)``, ``(E, 1, 1, k)``.
         experts: ``q(z|x_m)``, ``(E, M, N, k)``.
@@ -49,7 +49,7 @@ class Pass:
 
     def mean(self, of_subsets: Tensor) -> Tensor:
         """``sum_A w_A v_A``: ``(E, S, N) -> (E, N)``."""
-        return torch.einsum("s,esn->en", self.weights, of_subsets)
+        return (self.weights[..., None] * of_subsets).sum(dim=1)
 
 
 Objective = Callable[[Pass, Tensor], Tensor]
@@ -91,7 +91,8 @@ def iwae_mixture(terms: Pass, beta: Tensor) -> Tensor:
         terms.posterior.location[:, None, None], terms.posterior.scale[:, None, None], terms.posterior.family
     )
     densities = each.log_density(terms.z.unsqueeze(3))  # (E, S, K, B, N): each draw under each subset's encoder
-    mixture = torch.logsumexp(densities + torch.log(terms.weights)[:, None], dim=3)
+    log_weights = torch.log(terms.weights).unflatten(-1, (1, 1, -1, 1))  # (..., 1, 1, B, 1)
+    mixture = torch.logsumexp(densities + log_weights, dim=3)
     return terms.mean(_importance_weighted(terms, mixture, beta))
 
 

@@ -26,6 +26,7 @@ from bounds.damage import damage, first_line
 from bounds.errors import InputError
 from bounds.memory import available_bytes
 from bounds.output import say
+from bounds.schemes import SubsetScheme
 from toy_models.datasets import Dataset
 from toy_models.fusion import standard_noise
 from toy_models.member import SoloModel
@@ -41,7 +42,13 @@ MEMORY_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Member:
-    """One model of an ensemble: its seed, the multiplier of its KL, and which of the datasets it is trained on.
+    """One model of an ensemble: its seed, the multiplier of its KL, its data and its scheme.
+
+    Args:
+        seed: of its generator.
+        beta: multiplier of the KL.
+        data: which of the datasets it is trained on.
+        scheme: weights of its own over the subsets that the architecture encodes; by default the architecture's.
 
     Raises:
         InputError: a seed that no generator takes, a multiplier that is negative or not finite.
@@ -50,6 +57,7 @@ class Member:
     seed: int
     beta: float = 1.0
     data: int = 0
+    scheme: SubsetScheme | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 1 << 63:
@@ -120,7 +128,10 @@ class Trained:
         before = 0
         for group in self.groups:
             if index < before + group.n_members:
-                return SoloModel(extract(group, index - before))
+                found, scheme = extract(group, index - before), self.members[index].scheme
+                if scheme is not None:
+                    found.weigh([scheme])
+                return SoloModel(found)
             before += group.n_members
         raise AssertionError("groups hold all members")
 
@@ -151,7 +162,7 @@ def train(
 
     Args:
         architecture: of all members.
-        members: their seeds, multipliers and data.
+        members: their seeds, multipliers, data and schemes.
         data: one dataset, or those that members refer to by number.
         training: steps, batch, learning rate.
         device: ``cpu`` or ``cuda``. On CUDA a step is one captured graph, so its launches cost nothing.
@@ -227,7 +238,10 @@ class _Group:
     ) -> None:
         self.members, self.training, self.device, self.dtype = members, training, device, dtype
         self.generators = [torch.Generator(device).manual_seed(member.seed) for member in members]
-        self.model = MultimodalVAE(architecture, self.generators).to(device, dtype)
+        self.model = MultimodalVAE(architecture, self.generators)
+        if any(member.scheme for member in members):
+            self.model.weigh([member.scheme or architecture.encoded for member in members])
+        self.model.to(device, dtype)
         # a captured graph reads the learning rate from a tensor
         rate = torch.tensor(training.learning_rate, device=device, dtype=torch.float32)
         self.optimizer = torch.optim.Adam(
