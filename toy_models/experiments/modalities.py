@@ -104,7 +104,7 @@ def _cell(title: str, dataset: Dataset, name: str, setting: Setting) -> Cell:
         latents=LATENTS[title] * (1 if name == "unimodal" else dataset.n_modalities),
         hidden=setting.choose((64,), (256,)) if images else (),
     )
-    training = Training(setting.choose(1500, 6000), batch=128, learning_rate=1e-2)
+    training = Training(setting.choose(2500, 6000), batch=128, learning_rate=1e-2)
     if images:
         training = Training(setting.choose(3000, 10_000), setting.choose(64, 128), learning_rate=2e-3, warmup=0.25)
     return Cell(dataset, architecture, training, draws=setting.choose(4, 32) if images else 16)
@@ -130,7 +130,7 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
         axes.axhline(0, color="black", lw=0.6)
         dotted = "" if title == "PolyDigits" else " (dotted: best linear)"
         axes.set(title=title + dotted, xlabel="modalities", ylabel="gap to unimodal VAEs, nats per modality")
-        axes.set_xticks(sorted({row["modalities"] for row in rows}))
+        axes.set_xticks(sorted({row["modalities"] for row in rows if row["data"] == title}))
     axes.legend()
     return figure
 
