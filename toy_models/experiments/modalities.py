@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 JOINT = ("mvae", "mmvae", "mopoe")
 #: Latents of a unimodal VAE; joint models have as many for each modality, so that size does not tell them apart.
 LATENTS = {"mostly private": 3, "mostly shared": 2, "PolyDigits": 8}
-#: Nats for each modality by which a trained gap may differ from that of the best linear models.
-NEAR = 0.1
+#: Nats for each modality by which a trained mixture's gap may differ from that of the best linear models. MVAE's is
+#: reported and not held to it: training may leave it in an optimum where one latent is not used.
+NEAR = 0.05
 
 
 def run(setting: Setting) -> Finding:
@@ -41,8 +42,9 @@ def run(setting: Setting) -> Finding:
         growth = {name: _growth(own, name) for name in JOINT}
         mean, error = growth["mvae"]
         if title != "PolyDigits":
-            apart = max(abs(mean_and_error(row["gap"])[0] - row["best_linear"]) for row in own)
-            checks[f"{title}: gaps within {NEAR} nats of the best linear models'"] = apart < NEAR
+            mixed = [row for row in own if row["model"] != "mvae"]
+            apart = max(abs(mean_and_error(row["gap"])[0] - row["best_linear"]) for row in mixed)
+            checks[f"{title}: gaps of mixtures within {NEAR} nats of the best linear models'"] = apart < NEAR
             checks[f"{title}: the gap of mvae does not grow"] = mean < 3 * error
         if title != "mostly shared":
             for name in ("mmvae", "mopoe"):
