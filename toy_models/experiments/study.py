@@ -34,12 +34,21 @@ class Setting:
         quick: fewer seeds, steps and points, so that all experiments end in 20 minutes on two cores.
         device: of training. Evaluation is in float64.
         track: shows progress.
+
+    Raises:
+        InputError: a device that is not there.
     """
 
     folder: Path
     quick: bool = False
     device: str = "cpu"
     track: Track = no_progress
+
+    def __post_init__(self) -> None:
+        if self.device != "cpu" and not self.device.startswith("cuda"):
+            raise InputError(f"device {self.device!r}: use 'cpu' or 'cuda'")
+        if self.device != "cpu" and not torch.cuda.is_available():
+            raise InputError("there is no CUDA device here: use device='cpu'")
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -143,7 +152,7 @@ class Experiment:
             "python": platform.python_version(),
             "torch": torch.__version__,
             "numpy": np.__version__,
-            "seconds": round(time.perf_counter() - start, 1),
+            "seconds_without_what_was_kept": round(time.perf_counter() - start, 1),
         }
         page = json.dumps(finding.to_dict() | {"run": about}, indent=1, allow_nan=False)
         write(setting.folder / f"{self.name}.json", page + "\n")
