@@ -213,11 +213,11 @@ def _list(options: argparse.Namespace) -> int:
     data = Table("data to train on", "what it is", "dials", box=None, pad_edge=False)
     for one in DATASETS.values():
         data.add_row(f"{one.name}{'=FOLDER' if one.from_folder else ''}", one.meaning, ", ".join(one.dials))
-    tables = [references]
+    tables, lacking = [references, data], None
     try:
         experiments = _experiments()
     except InputError as error:
-        say(f"toy-models: neither models to train nor experiments: {error}")
+        lacking = error
     else:
         from toy_models.models import MODELS
 
@@ -227,9 +227,11 @@ def _list(options: argparse.Namespace) -> int:
         studies = Table("experiment", "question", box=None, pad_edge=False)
         for experiment in experiments.values():
             studies.add_row(experiment.name, experiment.question)
-        tables += [models, data, studies]
+        tables = [references, models, data, studies]
     with standard_output():
         print_rich(*(part for table in tables for part in (table, "")))
+    if lacking:
+        say(f"toy-models: neither models to train nor experiments are listed: {lacking}")
     return FINE
 
 
