@@ -116,11 +116,13 @@ def _measure(family: str, name: str, dataset: Dataset, setting: Setting) -> dict
 
 
 def _optimum(law: Discrete, scheme: SubsetScheme, setting: Setting) -> dict[str, float]:
+    seconds, tol = setting.choose(20.0, 60.0), 1e-5
+
     def work(_: object) -> dict[str, float]:
-        found = optimal_elbo(law, scheme, tol=1e-5, seconds=setting.choose(20.0, 60.0))
+        found = optimal_elbo(law, scheme, tol, seconds=seconds)
         return {"optimum_low": found.low, "optimum_high": found.high}
 
-    return setting.kept("optimum", (law.pmf.tolist(), [(a, str(w)) for a, w in scheme]), work)
+    return setting.kept("optimum", (law.pmf.tolist(), [(a, str(w)) for a, w in scheme], seconds, tol), work)
 
 
 def _short(found: dict[str, Any], entropy: float, optimum: float) -> float:
