@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from importlib.util import find_spec
@@ -513,14 +512,25 @@ def test_a_damaged_folder_is_one_line(name, damage, message, trained, tmp_path, 
 LONG = [*LABELS, *ROWS, "--steps", "400", "--batch", "16", "--hidden", "4", "--draws", "4", "--seeds", "1,2", "--json"]
 
 
+#: A run that sends itself a signal after its first checkpoint, so that no machine is too fast or too slow for it.
+STOPS = """
+import os, sys
+from toy_models import cli, train
+number, *arguments = sys.argv[1:]
+save = train._Group._save
+def save_and_stop(group, path):
+    save(group, path)
+    os.kill(os.getpid(), int(number))
+train._Group._save = save_and_stop
+sys.exit(cli.main(arguments))
+"""
+
+
 def stopped(folder, number):
     """A training that a signal stopped after its first checkpoint; what it said, and how it ended."""
-    command = [sys.executable, "-m", "toy_models", *LONG, "--folder", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        while process.poll() is None and not list(folder.glob("checkpoints/*.pt")):
-            time.sleep(0.01)
-        process.send_signal(number)
-        return *process.communicate(), process.returncode
+    command = [sys.executable, "-c", STOPS, str(int(number)), *LONG, "--folder", str(folder)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return found.stdout, found.stderr, found.returncode
 
 
 @needs_torch
