@@ -2,20 +2,29 @@
 
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 pytest.importorskip("torch", reason="torch is not installed: nothing is trained")
 import torch
 
-from bounds import InputError
+from bounds import Gaussian, InputError, mopoe
 from bounds.likelihoods import likelihood_ceiling
 from bounds.optimum import optimal_elbo
+from toy_models import cli, experiments
+from toy_models.datasets import common_cause, equicorrelated, gaussian
 from toy_models.experiments import (
     EXPERIMENTS,
+    Experiment,
     Finding,
     Setting,
     ceilings,
@@ -28,18 +37,23 @@ from toy_models.experiments import (
     private_information,
     study,
 )
-from toy_models.models import MultimodalVAE
-from toy_models.train import Training
+from toy_models.held_out import log_density
+from toy_models.member import SoloModel
+from toy_models.models import Architecture, MultimodalVAE
+from toy_models.train import Training, train
 
 NAMES = tuple(EXPERIMENTS)
 SEEDS = (0, 1)
+ORIGINAL_SEEDS = Setting.seeds
 
 
 def few(setting, quick, full):
-    """A quick run made tiny: few rows and steps, at most two modalities. A classifier of digits needs more rows."""
+    """A quick run made tiny: few rows, steps and points, at most two modalities. Classifiers need more rows."""
     if isinstance(quick, int) and quick >= 400:
         return {1500: 40, 5000: 1000}.get(quick, 200)  # steps, digits, other rows
-    return (1, 2) if quick in ((1, 3), (1, 3, 5)) else quick
+    variances, correlations = {(0.1, 0.5, 2.0): (0.1, 2.0)}, {(0.2, 0.3, 0.5, 0.6, 0.8): (0.2, 0.5, 0.8)}
+    fewer = {(1, 3): (1, 2), (1, 3, 5): (1, 2)} | variances | correlations
+    return fewer.get(quick, quick)
 
 
 class Trainings:
@@ -62,7 +76,7 @@ def tiny():
         patch.setattr(Setting, "seeds", SEEDS)
         patch.setattr(cell, "train", trainings)
         patch.setattr(modalities, "LATENTS", dict.fromkeys(modalities.LATENTS, 1))
-        patch.setattr(collapse, "optimal_elbo", lambda law, scheme, tol, seconds: optimal_elbo(law, scheme, tol=1e-3))
+        patch.setattr(collapse, "optimal_elbo", lambda law, scheme, tol, seconds: optimal_elbo(law, scheme, tol=1e-2))
         patch.setattr(coherence_quality, "MODALITIES", 2)
         patch.setattr(coherence_quality, "MODELS", ("mvae", "mmvae", "mopoe"))
         yield trainings
@@ -116,7 +130,14 @@ def test_a_finding_has_what_it_promises(name, findings, folder):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_figure_is_a_png(name, findings, folder):
     assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
-    assert findings[name].figure().axes
+    figure = findings[name].figure()
+    first = figure.axes[0]
+    assert first.get_ylabel()
+    for axes in figure.axes:
+        assert axes.has_data()
+        assert axes.get_xlabel()
+        assert axes.get_ylabel() or axes.get_shared_y_axes().joined(axes, first)
+    assert any("nats" in label for axes in figure.axes for label in (axes.get_xlabel(), axes.get_ylabel()))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -146,8 +167,8 @@ def test_a_damaged_measurement_is_an_error_that_names_it_and_only_it_is_measured
 
 def test_only_findings_announce_themselves(findings, folder, capsys):
     setting = Setting(folder, quick=True)
-    made = setting.kept("probe", 1, lambda where: {"answer": (1, 2)})
-    assert made == {"answer": (1, 2)}
+    made = setting.kept("probe", 1, lambda where: {"answer": [1, 2]})
+    assert made == {"answer": [1, 2]}
     assert capsys.readouterr() == ("", "")
     EXPERIMENTS["latent-size"](setting)
     written = [f"wrote {folder / 'latent-size'}{suffix}" for suffix in (".json", ".png")]
@@ -163,6 +184,29 @@ def test_another_thing_is_measured_by_itself(tmp_path):
 
     assert [setting.kept("x", identity, work)["calls"] for identity in (1, 1, 2, 1)] == [1, 1, 2, 1]
     assert len(set(calls)) == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"a": 1} {', b"\xff"], ids=["empty", "cut", "twice", "no text"])
+def test_a_damaged_file_is_one_line_that_names_it(content, tmp_path):
+    setting = Setting(tmp_path)
+    setting.kept("x", 1, lambda where: {"a": 1})
+    (path,) = (tmp_path / "measured").iterdir()
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        setting.kept("x", 1, lambda where: pytest.fail("measured again"))
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_work_that_fails_leaves_nothing(tmp_path):
+    def fails(where):
+        raise InputError("no")
+
+    setting = Setting(tmp_path)
+    with pytest.raises(InputError, match="no"):
+        setting.kept("x", 1, fails)
+    assert not (tmp_path / "measured").exists()
+    assert setting.kept("x", 1, lambda where: {"a": 1}) == {"a": 1}
 
 
 def test_a_device_that_is_not_there_is_refused_before_any_work(tmp_path):
@@ -377,9 +421,6 @@ def test_measurements_better_than_possible_are_noticed(name, findings, folder, m
 
 def test_the_identity_of_imputation_needs_the_right_imputation():
     """For any parameters, trained or not; planted: means left out, and a constant of another scheme."""
-    from toy_models.datasets import equicorrelated
-    from toy_models.models import Architecture
-
     dataset = equicorrelated(3, imputation.RHO, n_train=100, n_held_out=4000, rng=np.random.default_rng(0))
     a = Architecture.of(dataset, "mmvae", f"gaussian:{imputation.SIGMA}", latents=2, hidden=(8,))
     model = MultimodalVAE(a, [torch.Generator().manual_seed(0)])
@@ -402,3 +443,355 @@ def test_the_mean_and_its_error():
 def test_numbers_that_json_lacks_are_text():
     finding = Finding("x", "?", "1", {"a": True}, {"v": (math.nan, -math.inf, np.float64(2))}, SimpleNamespace)
     assert finding.to_dict()["v"] == ["nan", "-inf", 2.0]
+
+
+@pytest.mark.xfail(strict=True, reason="known fault: whatever JSON is in the file is returned")
+@pytest.mark.parametrize("content", ["[]", "null", "7"])
+def test_a_file_of_another_kind_of_json_is_damaged(content, tmp_path):
+    setting = Setting(tmp_path)
+    setting.kept("x", 1, lambda where: {"a": 1})
+    (path,) = (tmp_path / "measured").iterdir()
+    path.write_text(content)
+    with pytest.raises(InputError):
+        setting.kept("x", 1, lambda where: {"a": 1})
+
+
+@pytest.mark.xfail(strict=True, raises=OSError, reason="known fault: an OSError, so a traceback")
+def test_a_measurement_that_cannot_be_read_is_one_line(tmp_path):
+    setting = Setting(tmp_path)
+    setting.kept("x", 1, lambda where: {"a": 1})
+    (path,) = (tmp_path / "measured").iterdir()
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(InputError):
+        setting.kept("x", 1, lambda where: {"a": 1})
+
+
+@pytest.mark.xfail(strict=True, reason="known fault: what is made has tuples and NaN, what is read has lists and text")
+def test_what_is_made_is_what_is_read(tmp_path):
+    setting = Setting(tmp_path)
+    made, read = (setting.kept("x", 1, lambda where: {"a": (1, 2), "v": math.inf}) for _ in range(2))
+    assert made == read
+
+
+@pytest.mark.xfail(strict=True, reason="known fault: the largest of [0.001, NaN] is 0.001")
+def test_a_training_that_met_nan_does_not_agree(tiny, tmp_path, monkeypatch):
+    found = in_world("imputation", tmp_path, monkeypatch, lambda row, *_: row | {"identity_gap": [0.001, math.nan]})
+    assert not found.agrees
+
+
+# --- cells -------------------------------------------------------------------
+
+STEPS = 150  # three blocks, each ending with a checkpoint
+
+
+@pytest.fixture
+def untouched(monkeypatch):
+    """Trainings as long as they are asked to be, though the tiny settings of other tests still stand."""
+    monkeypatch.setattr(cell, "train", train)
+    monkeypatch.setattr(Setting, "seeds", ORIGINAL_SEEDS)
+
+
+def small_cell(**changes):
+    dataset = equicorrelated(2, 0.5, n_train=100, n_held_out=400, rng=np.random.default_rng(0))
+    architecture = Architecture.of(dataset, "mmvae", "gaussian:0.5", 1, hidden=(4,))
+    return replace(cell.Cell(dataset, architecture, Training(STEPS, 16), draws=8), **changes)
+
+
+def test_a_measured_cell_is_not_trained_again(untouched, tmp_path, monkeypatch):
+    monkeypatch.setattr(Setting, "seeds", SEEDS)
+    first = cell.measured(small_cell(), Setting(tmp_path))
+    assert all(len(values) == len(SEEDS) for values in first.values())
+    assert {"elbo", "standard_error", "kl", "distortion", "loss", "loss_error", "verdict"} <= set(first)
+    monkeypatch.setattr(cell, "train", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(cell, "terms_of", lambda *_: pytest.fail("measured again"))
+    assert cell.measured(small_cell(), Setting(tmp_path)) == first
+
+
+def test_each_part_of_a_cell_has_a_measurement_of_its_own(untouched, tmp_path, monkeypatch):
+    """A cell that differs in anything is measured; each of them once."""
+    base = small_cell()
+    other = equicorrelated(2, 0.5, n_train=100, n_held_out=400, rng=np.random.default_rng(1))
+    wider = Architecture.of(base.dataset, "mmvae", "gaussian:0.5", 1, hidden=(5,))
+    larger = Architecture.of(base.dataset, "mmvae", "gaussian:0.5", 2, hidden=(4,))
+    sharper = Architecture.of(base.dataset, "mmvae", "gaussian:0.4", 1, hidden=(4,))
+    product = Architecture.of(base.dataset, "mvae", "gaussian:0.5", 1, hidden=(4,))
+    cells = [
+        base,
+        *(replace(base, **change) for change in ({"beta": 2.0}, {"draws": 9}, {"dataset": other})),
+        *(replace(base, architecture=one) for one in (wider, larger, sharper, product)),
+        *(replace(base, training=one) for one in (Training(STEPS + 1, 16), Training(STEPS, 17))),
+        *(replace(base, training=Training(STEPS, 16, **one)) for one in ({"learning_rate": 1e-3}, {"warmup": 0.5})),
+    ]
+    calls = []
+    monkeypatch.setattr(cell, "trained", lambda *arguments: arguments)
+    monkeypatch.setattr(cell, "_measure", lambda *arguments: calls.append(arguments) or {"number": len(calls)})
+    numbers = [cell.measured(one, Setting(tmp_path))["number"] for one in cells * 2]
+    assert numbers == [*range(1, len(cells) + 1)] * 2
+    assert cell.measured(base, Setting(tmp_path, quick=True))["number"] == len(cells) + 1  # other seeds
+
+
+@pytest.mark.xfail(strict=True, reason="known fault: data are told apart by the sums of their absolute values")
+@pytest.mark.parametrize("change", ["sign", "order"])
+def test_other_data_of_the_same_sums_are_other_data(change, tmp_path):
+    """Correlation turned round, or broken by other rows of one modality."""
+    if change == "sign":
+        dataset = equicorrelated(2, 0.5, n_train=50, n_held_out=50, rng=np.random.default_rng(0))
+    else:
+        dataset = common_cause(2, units=0, n_train=50, n_held_out=50, rng=np.random.default_rng(0))
+    train, held_out = (
+        (first, -second if change == "sign" else np.roll(second, 1, axis=0))
+        for first, second in (dataset.train, dataset.held_out)
+    )
+    architecture = Architecture.of(dataset, "mmvae", "gaussian:1" if change == "sign" else "categorical", 1, hidden=())
+    one = cell.Cell(dataset, architecture, Training())
+    other = replace(one, dataset=replace(dataset, train=train, held_out=held_out))
+    assert one.identity(Setting(tmp_path)) != other.identity(Setting(tmp_path))
+
+
+@pytest.mark.xfail(strict=True, reason="known fault: the size that audits must see is not part of the identity")
+def test_another_audit_is_another_measurement(tmp_path, monkeypatch):
+    before = small_cell().identity(Setting(tmp_path))
+    monkeypatch.setattr(cell, "AUDIT_SIZE", 2 * cell.AUDIT_SIZE)
+    assert small_cell().identity(Setting(tmp_path)) != before
+
+
+@pytest.mark.xfail(strict=True, reason="known fault: the device is not part of the identity, but of the checkpoint's")
+def test_another_device_is_another_measurement(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    one, other = (small_cell().identity(Setting(tmp_path, device=device)) for device in ("cpu", "cuda"))
+    assert one != other
+
+
+def test_a_member_that_fails_is_an_error_and_no_measurement(untouched, tmp_path):
+    with pytest.raises(InputError, match="member 0 of mmvae met a NaN: lower its learning rate"):
+        cell.measured(small_cell(training=Training(STEPS, 16, learning_rate=1e30)), Setting(tmp_path))
+    assert not (tmp_path / "measured").exists()
+
+
+#: Ends itself in the midst of writing its second checkpoint.
+KILLED = """
+import io, os, signal, sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import torch
+from test_experiments import SEEDS, Setting, cell, small_cell
+saved, whole = [], torch.save
+def save(state, stream):
+    saved.append(state)
+    if len(saved) == 2:
+        content = io.BytesIO()
+        whole(state, content)
+        stream.write(content.getvalue()[:1000])
+        stream.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+    whole(state, stream)
+torch.save = save
+Setting.seeds = SEEDS
+cell.measured(small_cell(), Setting(Path({folder!r})))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+def test_a_killed_measurement_goes_on_to_the_same_numbers(untouched, tmp_path, monkeypatch):
+    monkeypatch.setattr(Setting, "seeds", SEEDS)
+    whole = cell.measured(small_cell(), Setting(tmp_path / "whole"))
+    folder = tmp_path / "killed"
+    script = KILLED.format(tests=str(Path(__file__).parent), folder=str(folder))
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, timeout=120)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    assert not (folder / "measured").exists()
+    assert len(list((folder / "training").glob("*/*.pt"))) == 1
+    saves, save = [], torch.save
+    monkeypatch.setattr(torch, "save", lambda *arguments: saves.append(1) or save(*arguments))
+    assert cell.measured(small_cell(), Setting(folder)) == whole
+    assert len(saves) == 2  # blocks two and three: it went on, and did not begin again
+    (mine,), (theirs,) = ((tmp_path / name / "measured").iterdir() for name in ("killed", "whole"))
+    assert (mine.name, mine.read_bytes()) == (theirs.name, theirs.read_bytes())
+
+
+# --- the numbers are right ---------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["mvae", "mmvae", "mopoe", "unimodal"])
+def test_the_terms_of_an_affine_model_are_those_in_closed_form(name):
+    """``E_q`` of a Gaussian log-likelihood of affine mean, by hand; the grid is exact for it, up to rounding."""
+    sigma, cov = 0.5, [[1.0, 0.6, 0.2], [0.6, 2.0, 0.3], [0.2, 0.3, 0.5]]
+    dataset = gaussian(cov, [1, 2], n_train=10, n_held_out=400, rng=np.random.default_rng(3))
+    a = Architecture.of(dataset, name, f"gaussian:{sigma}", 2, hidden=())
+    model = SoloModel(MultimodalVAE(a, [torch.Generator().manual_seed(5)]).double().eval())
+    one = cell.Cell(dataset, a, Training(), draws=32)
+    with torch.no_grad():
+        found = cell.terms_of(model, one, 0)
+        x = [torch.tensor(part) for part in dataset.held_out]
+        corners = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
+        at = np.concatenate(model.reconstruction(corners), axis=1)
+        laws = {subset: model.posterior(x, subset).base_dist for subset, _ in a.encoded}
+    centre, loading, rows = at[0], (at[1:] - at[0]).T, np.concatenate(dataset.held_out, axis=1)
+    owner = np.array([0, 1, 1])
+    each, kl, distortion = np.zeros(400), 0.0, np.zeros(2)
+    for subset, weight in a.encoded:
+        mean, scale = (part.numpy() for part in (laws[subset].loc, laws[subset].scale))
+        squares = (rows - centre - mean @ loading.T) ** 2 + scale**2 @ (loading**2).T
+        logs = -squares / (2 * sigma**2) - math.log(sigma * math.sqrt(2 * math.pi))
+        if name == "unimodal":
+            logs = logs * [subset >> m & 1 for m in owner]
+        cost = (0.5 * (mean**2 + scale**2 - 1) - np.log(scale)).sum(axis=1)
+        each += float(weight) * (logs.sum(axis=1) - cost)
+        kl += float(weight) * cost.mean()
+        distortion -= float(weight) * np.array([logs[:, owner == m].sum(axis=1).mean() for m in (0, 1)])
+    rounding = {"rel": 1e-9, "abs": 1e-9}  # means over 400 examples of terms up to 100 nats
+    assert found["elbo"] == pytest.approx(each.mean(), **rounding)
+    assert found["standard_error"] == pytest.approx(stats.sem(each), **rounding)
+    assert found["kl"] == pytest.approx(kl, **rounding)
+    assert found["distortion"] == pytest.approx(distortion, **rounding)
+    if name == "unimodal":
+        assert "loss" not in found  # a sum over subsets is no bound on ln p(x)
+    else:
+        paired = stats.multivariate_normal(np.zeros(3), cov).logpdf(rows) - each
+        assert found["loss"] == pytest.approx(paired.mean(), **rounding)
+        assert found["loss_error"] == pytest.approx(stats.sem(paired), **rounding)
+
+
+def test_the_log_density_of_a_known_law():
+    cov = np.array([[1.0, 0.9, -0.2], [0.9, 2.0, 0.3], [-0.2, 0.3, 0.5]])
+    data = gaussian(cov, [2, 1], n_train=5, n_held_out=200, rng=np.random.default_rng(0))
+    rows = np.concatenate(data.held_out, axis=1)
+    right = stats.multivariate_normal(np.zeros(3), cov).logpdf(rows)
+    assert log_density(data.law, data.held_out) == pytest.approx(right, rel=1e-12, abs=1e-11)  # rounding
+    noise = 0.3
+    data = common_cause(3, units=0, noise=noise, n_train=5, n_held_out=200, rng=np.random.default_rng(0))
+    rows = np.concatenate(data.held_out, axis=1)
+    shown = [np.where(rows == label, 1 - noise / 2, noise / 2).prod(axis=1) for label in (0, 1)]
+    assert log_density(data.law, data.held_out) == pytest.approx(np.log(sum(shown) / 2), rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_imputation_is_the_conditional_mean(seed):
+    rng = np.random.default_rng(seed)
+    root = rng.normal(size=(4, 4))
+    law, scheme = Gaussian(root @ root.T + 0.1 * np.eye(4), [1] * 4), mopoe(4)
+    found, x = imputation.Imputation.of(law, scheme), rng.normal(size=(6, 4))
+    targets, unexplained = found(torch.tensor(x)).numpy(), 0.0
+    for row, (subset, weight) in zip(targets, scheme, strict=True):
+        seen = [m for m in range(4) if subset >> m & 1]
+        gain = np.linalg.solve(law.cov[np.ix_(seen, seen)], law.cov[seen]).T
+        assert row == pytest.approx(x[:, seen] @ gain.T, rel=1e-9, abs=1e-9)  # rounding, condition below 1e3
+        unexplained += float(weight) * np.trace(law.cov - gain @ law.cov[seen])
+    assert found.unexplained == pytest.approx(unexplained, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["mmvae", "mopoe"])
+def test_both_sides_of_the_identity_by_brute_force(name):
+    """THEORY T7(iii) by plain Monte Carlo: rows and latents of each side are drawn independently of the other's."""
+    count, sigma, n = imputation.MODALITIES, imputation.SIGMA, 20_000
+    data = equicorrelated(count, imputation.RHO, n_train=10, n_held_out=n, rng=np.random.default_rng(0))
+    a = Architecture.of(data, name, f"gaussian:{sigma}", latents=2, hidden=(8,))
+    module = MultimodalVAE(a, [torch.Generator().manual_seed(1)]).double().eval()
+    model, rng, cov = SoloModel(module), np.random.default_rng(9), data.law.cov
+
+    def side(imputed):
+        total, variance, left_out = 0.0, 0.0, 0.0
+        for subset, weight in a.encoded:
+            seen = [m for m in range(count) if subset >> m & 1]
+            x = rng.multivariate_normal(np.zeros(count), cov, size=n)
+            q = model.posterior([torch.tensor(x[:, m : m + 1]) for m in range(count)], subset).base_dist
+            mean, scale = q.loc.numpy(), q.scale.numpy()
+            z = torch.tensor(mean + scale * rng.normal(size=mean.shape))
+            shown = np.concatenate([part.numpy() for part in model.reconstruction(z)], axis=1)
+            gain = np.linalg.solve(cov[np.ix_(seen, seen)], cov[seen]).T
+            target = x[:, seen] @ gain.T if imputed else x
+            kl = (0.5 * (mean**2 + scale**2 - 1) - np.log(scale)).sum(axis=1)
+            values = stats.norm(shown, sigma).logpdf(target).sum(axis=1) - kl
+            total += float(weight) * values.mean()
+            variance += float(weight) ** 2 * values.var() / n
+            left_out += float(weight) * np.trace(cov - gain @ cov[seen])
+        return total - imputed * left_out / (2 * sigma**2), variance
+
+    with torch.no_grad():
+        (on_data, v), (on_imputed, w) = side(False), side(True)
+        gap, left = imputation._both_sides(module, data, imputation.Imputation.of(data.law, a.encoded), 0)
+    sampling = 5  # standard errors of independent draws: 6e-7
+    assert abs(on_data - on_imputed) < sampling * math.sqrt(v + w)
+    assert abs(left.mean() - on_data) < sampling * math.sqrt(v + left.var() / n)
+    right = left - gap
+    assert abs(right.mean() - on_imputed) < sampling * math.sqrt(w + right.var() / n)
+    assert math.sqrt(v + w) < 0.05  # nats: smaller than the constant, which is above one
+
+
+def test_slopes_and_growth_by_hand():
+    rows = [
+        {"model": "mvae", "case": "a", "delta": delta, "loss": [loss - 1, loss + 1], "best_linear": 2 * delta}
+        for delta, loss in ((0.0, 1.0), (1.0, 1.0), (2.0, 4.0))
+    ]
+    planted = [row | {"case": "b", "loss": [99.0, 99.0]} for row in rows]
+    assert private_information._slopes(rows + planted, "mvae", "a") == pytest.approx((1.5, 2.0), rel=1e-12)
+    gaps = [
+        {"model": name, "gap": gap}
+        for name, gap in (("x", [1.0, 2.0]), ("y", [9.0, 9.0]), ("x", [0.0, 0.0]), ("x", [5.0, 8.0]))
+    ]
+    assert modalities._growth(gaps, "x") == (5.0, 1.0)  # 4 and 6
+
+
+def test_excess_over_a_ceiling_by_hand():
+    found = {"elbo": [-3.0, -1.0], "standard_error": [0.5, 0.25], "loss": [0.5, 0.2], "loss_error": [0.1, 0.05]}
+    assert ceilings._score(found, -2.0) == 4.0
+    assert ceilings._loss_score(found, 1.0, -1.4) == pytest.approx(4.0, rel=1e-12)  # least 0.4: (0.4 - 0.2) / 0.05
+    assert ceilings._short(found, 1.0, -1.1) == pytest.approx(0.1, rel=1e-12)
+
+
+def test_a_bracket_of_the_loss_has_the_known_optimum():
+    """Independent bits: the best latent is off and nothing is lost. One bit twice: MMVAE shows both."""
+    for noise in (1.0, 0.0):
+        dataset = common_cause(2, units=0, noise=noise, n_train=5, n_held_out=5, rng=np.random.default_rng(0))
+        found = collapse._bracket(dataset, Architecture.of(dataset, "mmvae", "categorical", 1, hidden=()), 20.0)
+        assert found["loss_low"] - 1e-9 <= 0 <= found["loss_high"] + 1e-9
+        assert found["loss_high"] - found["loss_low"] < 1e-5
+
+
+# --- the command -------------------------------------------------------------
+
+
+def stub(name, agrees, calls):
+    """An experiment that returns at once."""
+    from matplotlib.figure import Figure
+
+    def run(setting):
+        calls.append((name, setting.folder, setting.quick))
+        row = setting.kept("m", name, lambda where: {"elbo": [-1.0, -2.0]})
+        return Finding(name, "Is it?", "it is 1", {"it is": agrees}, {"rows": [row], "v": math.nan}, Figure)
+
+    return Experiment(name, "Is it?", run)
+
+
+@pytest.mark.parametrize(("names", "code"), [(["good"], 0), (["bad"], 1), (["bad", "good", "bad"], 1), (["all"], 1)])
+def test_the_command_prints_what_it_writes(names, code, tmp_path, monkeypatch, capsys):
+    calls = []
+    known = {name: stub(name, agrees, calls) for name, agrees in (("good", True), ("bad", False))}
+    monkeypatch.setattr(experiments, "EXPERIMENTS", known)
+    assert cli.main(["experiment", *names, "--quick", "--json", "--folder", str(tmp_path)]) == code
+    out, err = capsys.readouterr()
+    expected = [name for name in known if name in names or "all" in names]  # in their order, each once
+    assert calls == [(name, tmp_path / "quick", True) for name in expected]
+    printed = strict_json(out)
+    assert [one["experiment"] for one in printed] == expected
+    for one in printed:
+        page = strict_json((tmp_path / "quick" / f"{one['experiment']}.json").read_text())
+        assert page.pop("run")["quick"] is True
+        assert page == one
+        assert one["v"] == "nan"
+    assert len(err.splitlines()) == 3 * len(expected)  # two files and the sentence, each a line
+
+
+def test_a_damaged_measurement_is_one_line_of_the_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(experiments, "EXPERIMENTS", {"good": stub("good", True, [])})
+    assert cli.main(["experiment", "good", "--folder", str(tmp_path)]) == 0
+    (path,) = (tmp_path / "measured").iterdir()
+    path.write_text("{")
+    capsys.readouterr()
+    assert cli.main(["experiment", "good", "--json", "--folder", str(tmp_path)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"toy-models: error: {path} is damaged (")
+    assert err.count("\n") == 1
