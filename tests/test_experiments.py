@@ -445,7 +445,6 @@ def test_numbers_that_json_lacks_are_text():
     assert finding.to_dict()["v"] == ["nan", "-inf", 2.0]
 
 
-@pytest.mark.xfail(strict=True, reason="known fault: whatever JSON is in the file is returned")
 @pytest.mark.parametrize("content", ["[]", "null", "7"])
 def test_a_file_of_another_kind_of_json_is_damaged(content, tmp_path):
     setting = Setting(tmp_path)
@@ -456,7 +455,6 @@ def test_a_file_of_another_kind_of_json_is_damaged(content, tmp_path):
         setting.kept("x", 1, lambda where: {"a": 1})
 
 
-@pytest.mark.xfail(strict=True, raises=OSError, reason="known fault: an OSError, so a traceback")
 def test_a_measurement_that_cannot_be_read_is_one_line(tmp_path):
     setting = Setting(tmp_path)
     setting.kept("x", 1, lambda where: {"a": 1})
@@ -467,14 +465,12 @@ def test_a_measurement_that_cannot_be_read_is_one_line(tmp_path):
         setting.kept("x", 1, lambda where: {"a": 1})
 
 
-@pytest.mark.xfail(strict=True, reason="known fault: what is made has tuples and NaN, what is read has lists and text")
 def test_what_is_made_is_what_is_read(tmp_path):
     setting = Setting(tmp_path)
     made, read = (setting.kept("x", 1, lambda where: {"a": (1, 2), "v": math.inf}) for _ in range(2))
     assert made == read
 
 
-@pytest.mark.xfail(strict=True, reason="known fault: the largest of [0.001, NaN] is 0.001")
 def test_a_training_that_met_nan_does_not_agree(tiny, tmp_path, monkeypatch):
     found = in_world("imputation", tmp_path, monkeypatch, lambda row, *_: row | {"identity_gap": [0.001, math.nan]})
     assert not found.agrees
@@ -531,7 +527,6 @@ def test_each_part_of_a_cell_has_a_measurement_of_its_own(untouched, tmp_path, m
     assert cell.measured(base, Setting(tmp_path, quick=True))["number"] == len(cells) + 1  # other seeds
 
 
-@pytest.mark.xfail(strict=True, reason="known fault: data are told apart by the sums of their absolute values")
 @pytest.mark.parametrize("change", ["sign", "order"])
 def test_other_data_of_the_same_sums_are_other_data(change, tmp_path):
     """Correlation turned round, or broken by other rows of one modality."""
@@ -549,16 +544,17 @@ def test_other_data_of_the_same_sums_are_other_data(change, tmp_path):
     assert one.identity(Setting(tmp_path)) != other.identity(Setting(tmp_path))
 
 
-@pytest.mark.xfail(strict=True, reason="known fault: the size that audits must see is not part of the identity")
 def test_another_audit_is_another_measurement(tmp_path, monkeypatch):
     before = small_cell().identity(Setting(tmp_path))
     monkeypatch.setattr(cell, "AUDIT_SIZE", 2 * cell.AUDIT_SIZE)
     assert small_cell().identity(Setting(tmp_path)) != before
 
 
-@pytest.mark.xfail(strict=True, reason="known fault: the device is not part of the identity, but of the checkpoint's")
 def test_another_device_is_another_measurement(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(InputError, match="there are 1 CUDA devices"):
+        Setting(tmp_path, device="cuda:1")
     one, other = (small_cell().identity(Setting(tmp_path, device=device)) for device in ("cpu", "cuda"))
     assert one != other
 

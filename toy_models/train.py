@@ -7,7 +7,6 @@ parameters. Each member draws its parameters, minibatches and noise from its own
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import tempfile
@@ -27,7 +26,7 @@ from bounds.errors import InputError
 from bounds.memory import available_bytes
 from bounds.output import say
 from bounds.schemes import SubsetScheme
-from toy_models.datasets import Dataset
+from toy_models.datasets import Dataset, digest
 from toy_models.fusion import standard_noise
 from toy_models.member import SoloModel
 from toy_models.models import Architecture, MultimodalVAE
@@ -105,7 +104,8 @@ class Trained:
         architecture: of all of them.
         members: what they were asked to be.
         groups: their modules, on the CPU; members in their order.
-        history: ``(blocks, E)``, the mean objective of each block of steps on training minibatches, in nats.
+        history: ``(blocks, E)``, the mean objective of each block of steps on training minibatches, in nats; with the
+            smaller multiplier while that still rises, so not to be held against a ceiling there.
         failed: member to the step before which it met a NaN or an infinity.
     """
 
@@ -181,7 +181,7 @@ def train(
     settings = training or Training()
     if not members:
         raise InputError("there are no members to train: give at least one")
-    on = _device(device)
+    on = usable_device(device)
     for dataset in datasets:
         check_data(architecture, dataset)
     for number, member in enumerate(members):
@@ -255,7 +255,7 @@ class _Group:
         for modality, rows in zip(architecture.modalities, self.rows, strict=True):
             if not torch.isfinite(rows).all():
                 raise InputError(f"{modality.name} has values too large for {dtype}: rescale it, or train in float64")
-        self.fingerprint = [hashlib.sha256(part.data).hexdigest() for d in datasets for part in d.train]
+        self.fingerprint = [digest(*d.train) for d in datasets]
         self.lengths = [len(d.train[0]) for d in datasets]
         self.offsets = [sum(self.lengths[:i]) for i in range(len(datasets))]
         self.beta = torch.tensor([[member.beta] for member in members], device=device, dtype=dtype)
@@ -453,7 +453,12 @@ def _clear_errors(size: int, training: Training) -> Iterator[None]:
         raise
 
 
-def _device(device: str | torch.device) -> torch.device:
+def usable_device(device: str | torch.device) -> torch.device:
+    """A device that is there.
+
+    Raises:
+        InputError: another kind than a CPU or a CUDA GPU, or a GPU that is not there.
+    """
     try:
         found = torch.device(device)
     except RuntimeError:
@@ -462,6 +467,8 @@ def _device(device: str | torch.device) -> torch.device:
         raise InputError(f"device {device!r}: use 'cpu' or 'cuda'")
     if found.type == "cuda" and not torch.cuda.is_available():
         raise InputError("there is no CUDA device here: use device='cpu'")
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise InputError(f"device {device!r}: there are {torch.cuda.device_count()} CUDA devices, counted from 0")
     return found
 
 

@@ -6,10 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bounds.errors import InputError
-from toy_models.datasets import Dataset
+from bounds.joints import Discrete
+from toy_models.datasets import Dataset, digest
 from toy_models.experiments.study import Setting
 from toy_models.held_out import held_out
 from toy_models.member import SoloModel
@@ -41,11 +40,16 @@ class Cell:
     def identity(self, setting: Setting) -> tuple[object, ...]:
         """Everything that the measurement depends on."""
         a, data = self.architecture, self.dataset
-        sums = [float(np.abs(part).sum(dtype=np.float64)) for part in (*data.train, *data.held_out)]
+        rows = [*data.train, *data.held_out]
+        if data.train_labels is not None and data.held_out_labels is not None:
+            rows += [data.train_labels, data.held_out_labels]
+        if data.law is not None:
+            rows.append(data.law.pmf if isinstance(data.law, Discrete) else data.law.cov)
         return (
             a.model, a.modalities, [str(one) for one in a.likelihoods], a.latents, a.private, a.hidden, a.network,
-            [(subset, str(weight)) for subset, weight in a.encoded], data.name, data.n_train, data.n_held_out, sums,
-            asdict(self.training), self.beta, self.draws, setting.seeds,
+            [(subset, str(weight)) for subset, weight in a.encoded], data.name, data.n_train, digest(*rows),
+            asdict(self.training), self.beta, self.draws, setting.seeds, setting.device,
+            AUDIT_SIZE,
         )  # fmt: skip
 
 

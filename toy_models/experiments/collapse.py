@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 OFF = 0.01
 #: Correlations this near the threshold may go either way: there the best latent is worth less than training sees.
 NEAR = 0.1
+#: Width of the certified bracket, in nats.
+TOL = 1e-6
 
 
 def run(setting: Setting) -> Finding:
@@ -58,7 +60,7 @@ def _measure(count: int, rho: float, setting: Setting) -> dict[str, Any]:
     training = Training(setting.choose(2000, 6000), batch=256, learning_rate=5e-3, warmup=0.25)
     found = measured(Cell(dataset, architecture, training, draws=64), setting)
     seconds = setting.choose(20.0, 60.0)
-    best = setting.kept("loss", ("mmvae", count, rho, seconds), lambda _: _bracket(dataset, architecture, seconds))
+    best = setting.kept("loss", ("mmvae", count, rho, seconds, TOL), lambda _: _bracket(dataset, architecture, seconds))
     h = dataset.law.entropy_vector()
     pairs = zip(found["loss"], found["loss_error"], strict=True)
     return {
@@ -82,7 +84,7 @@ def _dataset(count: int, rho: float, setting: Setting) -> Dataset:
 
 def _bracket(dataset: Dataset, architecture: Architecture, seconds: float) -> dict[str, float]:
     assert dataset.law is not None
-    found = optimal_elbo(dataset.law, architecture.encoded, tol=1e-6, seconds=seconds)
+    found = optimal_elbo(dataset.law, architecture.encoded, tol=TOL, seconds=seconds)
     return {"loss_low": -found.entropy - found.high, "loss_high": -found.entropy - found.low}
 
 

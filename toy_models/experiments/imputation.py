@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bounds.errors import InputError
 from bounds.joints import Gaussian
 from bounds.likelihood.gaussian import regression
 from bounds.schemes import SubsetScheme
 from bounds.subsets import members
-from toy_models.datasets import Dataset, equicorrelated
+from toy_models.datasets import Dataset, digest, equicorrelated
 from toy_models.experiments.study import Experiment, Finding, Setting, mean_and_error
 from toy_models.models import Architecture, MultimodalVAE
 from toy_models.objectives import own_density
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 MODALITIES, RHO, SIGMA = 3, 0.5, 0.5
 BATCH, RATE = 256, 3e-3
+#: Quick and full.
+STEPS = 1500, 5000
 #: Draws of the latent for each held-out example; both sides of the identity use the same ones.
 DRAWS = 16
 
@@ -39,15 +42,29 @@ def run(setting: Setting) -> Finding:
         rows.append(
             setting.kept(
                 f"imputation-{name}",
-                (name, setting.seeds, setting.quick, BATCH, RATE, DRAWS, MODALITIES, RHO, SIGMA),
+                (
+                    name,
+                    architecture.latents,
+                    architecture.hidden,
+                    setting.seeds,
+                    setting.device,
+                    setting.choose(*STEPS),
+                    BATCH,
+                    RATE,
+                    DRAWS,
+                    SIGMA,
+                    digest(*dataset.train, *dataset.held_out),
+                ),
                 lambda _, a=architecture: {"model": a.model} | _measure(dataset, a, setting),  # type: ignore[misc]
             )
         )
     checks: dict[str, bool] = {}
     parts = []
     for row in rows:
-        identity = max(abs(gap) / error for gap, error in zip(row["identity_gap"], row["identity_error"], strict=True))
-        checks[f"{row['model']}: the identity holds within four standard errors"] = identity < 4
+        pairs = zip(row["identity_gap"], row["identity_error"], strict=True)
+        checks[f"{row['model']}: the identity holds within four standard errors"] = all(
+            abs(gap) < 4 * error for gap, error in pairs
+        )
         mean, error = mean_and_error([a - b for a, b in zip(row["on_data"], row["on_imputed"], strict=True)])
         checks[f"{row['model']}: both trainings end within 0.01 nats"] = abs(mean) < 0.01
         parts.append(
@@ -81,7 +98,7 @@ class Imputation:
 
     def __call__(self, x: Tensor) -> Tensor:
         """``(N, M) -> (S, N, M)``."""
-        return torch.einsum("smk,nk->snm", self.projections.to(x.dtype), x)
+        return torch.einsum("smk,nk->snm", self.projections.to(x), x)
 
 
 def _measure(dataset: Dataset, architecture: Architecture, setting: Setting) -> dict[str, Any]:
@@ -98,6 +115,8 @@ def _measure(dataset: Dataset, architecture: Architecture, setting: Setting) -> 
         found["on_imputed"].append(float(on_imputed.mean()))
         found["identity_gap"].append(float(gap.mean()))
         found["identity_error"].append(float(gap.std()) / math.sqrt(len(gap)))
+        if not all(math.isfinite(found[key][-1]) for key in ("on_data", "on_imputed", "identity_gap")):
+            raise InputError(f"member {seed} of {architecture.model} met a NaN: lower RATE")
         found["curve_on_data"].append(curve)
         found["curve_on_imputed"].append(imputed_curve)
     return found
@@ -108,7 +127,7 @@ def _objective(model: MultimodalVAE, x: Tensor, noise: Tensor, imputation: Imput
 
     The second has the constant ``sum_A w_A sum_m E Var(X_m|X_A) / (2 sigma^2)`` taken off.
     """
-    beta = torch.ones(1, 1, dtype=x.dtype)
+    beta = torch.ones(1, 1, dtype=x.dtype, device=x.device)
     rows = [x[None, :, m : m + 1] for m in range(MODALITIES)]
     if imputation is None:
         return own_density(model(rows, noise), beta)[0]
@@ -121,17 +140,17 @@ def _trained(
     dataset: Dataset, architecture: Architecture, seed: int, imputation: Imputation | None, setting: Setting
 ) -> tuple[MultimodalVAE, list[float]]:
     """A model and its training curve; the same seed draws the same parameters, rows and noise for both objectives."""
-    generator = torch.Generator().manual_seed(seed)
-    model = MultimodalVAE(architecture, [generator]).float()
-    x = torch.tensor(np.concatenate(dataset.train, axis=1), dtype=torch.float32)
-    steps = setting.choose(1500, 5000)
+    generator = torch.Generator(setting.device).manual_seed(seed)
+    model = MultimodalVAE(architecture, [generator]).float().to(setting.device)
+    x = torch.tensor(np.concatenate(dataset.train, axis=1), dtype=torch.float32, device=setting.device)
+    steps = setting.choose(*STEPS)
     optimizer = torch.optim.Adam(model.parameters(), lr=RATE, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, 2 * (1 - step / steps)))
     subsets, draws, latents = model.architecture.noise_shape
     curve = []
     for step in range(steps):
-        rows = torch.randint(len(x), (BATCH,), generator=generator)
-        noise = torch.randn(1, subsets, draws, BATCH, latents, generator=generator)
+        rows = torch.randint(len(x), (BATCH,), generator=generator, device=x.device)
+        noise = torch.randn(1, subsets, draws, BATCH, latents, generator=generator, device=x.device)
         optimizer.zero_grad()
         value = _objective(model, x[rows], noise, imputation).mean()
         (-value).backward()
@@ -139,7 +158,7 @@ def _trained(
         schedule.step()
         if step % 25 == 0:
             curve.append(float(value.detach()))
-    return model.double().eval(), curve
+    return model.cpu().double().eval(), curve
 
 
 @torch.no_grad()

@@ -26,6 +26,8 @@ LATENTS = {"mostly private": 3, "mostly shared": 2, "PolyDigits": 8}
 #: Nats for each modality by which a trained mixture's gap may differ from that of the best linear models. MVAE's is
 #: reported and not held to it: training may leave it in an optimum where one latent is not used.
 NEAR = 0.05
+#: Of the search for the best products of experts.
+STARTS = 2
 
 
 def run(setting: Setting) -> Finding:
@@ -45,7 +47,7 @@ def run(setting: Setting) -> Finding:
             mixed = [row for row in own if row["model"] != "mvae"]
             apart = max(abs(mean_and_error(row["gap"])[0] - row["best_linear"]) for row in mixed)
             checks[f"{title}: gaps of mixtures within {NEAR} nats of the best linear models'"] = apart < NEAR
-            checks[f"{title}: the gap of mvae does not grow"] = mean < 3 * error
+            checks[f"{title}: the gap of mvae does not grow"] = mean <= 3 * error
         if title != "mostly shared":
             for name in ("mmvae", "mopoe"):
                 checks[f"{title}: the gap of {name} grows"] = growth[name][0] > 3 * growth[name][1]
@@ -90,11 +92,11 @@ def _best_linear(title: str, dataset: Dataset, setting: Setting) -> dict[str, fl
         found = {}
         for name in JOINT:
             model, latents = MODELS[name], LATENTS[title] * count
-            best = fit_experts(law, model.scheme(count), "diagonal", latents, prior=model.prior_expert, starts=2)
+            best = fit_experts(law, model.scheme(count), "diagonal", latents, prior=model.prior_expert, starts=STARTS)
             found[name] = (alone - best.elbo) / count
         return found
 
-    return setting.kept("best-linear", (law.cov.tolist(), count, LATENTS[title]), work)
+    return setting.kept("best-linear", (law.cov.tolist(), count, LATENTS[title], JOINT, STARTS), work)
 
 
 def _cell(title: str, dataset: Dataset, name: str, setting: Setting) -> Cell:

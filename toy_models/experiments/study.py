@@ -20,6 +20,7 @@ import torch
 from bounds.errors import InputError
 from bounds.output import check_writable, write
 from bounds.progress import Track, no_progress
+from toy_models.train import usable_device
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,10 +46,7 @@ class Setting:
     track: Track = no_progress
 
     def __post_init__(self) -> None:
-        if self.device != "cpu" and not self.device.startswith("cuda"):
-            raise InputError(f"device {self.device!r}: use 'cpu' or 'cuda'")
-        if self.device != "cpu" and not torch.cuda.is_available():
-            raise InputError("there is no CUDA device here: use device='cpu'")
+        usable_device(self.device)
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -74,13 +72,13 @@ class Setting:
         path = self.folder / "measured" / f"{what}-{digest}.json"
         if path.exists():
             try:
-                found: dict[str, Any] = json.loads(path.read_text())
-            except ValueError as error:
+                return _read(path.read_text())
+            except (OSError, ValueError) as error:
                 raise InputError(f"{path} is damaged ({error}): remove it, and it will be measured again") from None
-            return found
         made = work(self.folder / "training" / f"{what}-{digest}")
-        write(path, json.dumps(jsonable(made), indent=1, allow_nan=False) + "\n", announced=False)
-        return made
+        page = json.dumps(jsonable(made), indent=1, allow_nan=False) + "\n"
+        write(path, page, announced=False)
+        return _read(page)  # the same, whether made or read
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,6 +158,18 @@ class Experiment:
         finding.figure().savefig(picture, format="png", dpi=120)
         write(setting.folder / f"{self.name}.png", picture.getvalue())
         return finding
+
+
+def _read(page: str) -> dict[str, Any]:
+    """A measurement from its JSON.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = json.loads(page)
+    if not isinstance(found, dict):
+        raise ValueError("not an object")
+    return found
 
 
 def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
