@@ -14,7 +14,9 @@ Rates are models times steps per second. A loop over ``E`` models is timed on on
 from __future__ import annotations
 
 import logging
+import sys
 import tempfile
+from pathlib import Path
 
 import harness  # before NumPy: sets the number of threads
 import numpy as np
@@ -27,8 +29,11 @@ from toy_models.fusion import membership
 from toy_models.models import Architecture
 from toy_models.train import BLOCK, CPU_GROUP, Member, Training, _Group
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+from multivae_models import import_multivae
+
 try:
-    import multivae.models
+    theirs_models = import_multivae("multivae.trainers")
     import multivae.trainers
     from multivae.data.datasets.base import MultimodalBaseDataset
     from pythae.models.base.base_model import BaseDecoder, BaseEncoder
@@ -36,7 +41,7 @@ try:
 
     logging.disable(logging.WARNING)
 except ImportError:
-    multivae = None
+    theirs_models = None
 
 MODALITIES, UNITS, LATENTS, SCALE = 3, 4, 4, 0.75
 #: Widths of the hidden layer, and rows of a batch.
@@ -167,9 +172,9 @@ def theirs(name, data, size, device):
     networks = {"encoders": {key: Encoder() for key in names}, "decoders": {key: Decoder() for key in names}}
     if name == "mmvae":
         more = {"K": 1, "prior_and_posterior_dist": "normal", "loss": "iwae_looser", "learn_prior": False}
-        model = multivae.models.MMVAE(multivae.models.MMVAEConfig(**common, **more), **networks)
+        model = theirs_models.MMVAE(theirs_models.MMVAEConfig(**common, **more), **networks)
     else:
-        model = multivae.models.MoPoE(multivae.models.MoPoEConfig(**common), **networks)
+        model = theirs_models.MoPoE(theirs_models.MoPoEConfig(**common), **networks)
     rows = {key: torch.tensor(part, dtype=torch.float32) for key, part in zip(names, data.train, strict=True)}
     repeated = {key: part.repeat(-(-BLOCK * batch // len(part)), 1)[: BLOCK * batch] for key, part in rows.items()}
     config = multivae.trainers.BaseTrainerConfig(
@@ -206,7 +211,7 @@ def case(name, members, size, data, options):
     shares = {"loop of ours, one at a time": one, "loop of plain modules, fused Adam": min(members, 4) * one}
     if options.compiled:
         candidates["ours, compiled"] = ours(name, data, members, size, options.device, True)
-    if multivae is not None:
+    if theirs_models is not None:
         candidates["MultiVae's trainer"] = theirs(name, data, size, options.device)
         shares["MultiVae's trainer"] = one
     return candidates, shares

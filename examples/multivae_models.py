@@ -1,5 +1,6 @@
 """MultiVae's models, imported without the parts of the library that this project has no use for."""
 
+import importlib
 import importlib.abc
 import importlib.machinery
 import sys
@@ -36,8 +37,11 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         pass
 
 
-def import_multivae():
+def import_multivae(*more):
     """``multivae.models``, with stand-ins for unused libraries that are absent or do not fit the torch that is there.
+
+    Args:
+        more: other modules of MultiVae that are to be imported as well, such as ``"multivae.trainers"``.
 
     Raises:
         ImportError: no MultiVae.
@@ -51,6 +55,9 @@ def import_multivae():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what other libraries deprecate in each other
             import multivae.models
+
+            for name in more:
+                importlib.import_module(name)
     finally:
         sys.meta_path.remove(finder)
         for loaded in [m for m in sys.modules if m.partition(".")[0] in absent]:

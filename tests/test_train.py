@@ -337,7 +337,8 @@ def test_a_run_that_resumes_keeps_its_groups_whatever_fits_now(tmp_path, monkeyp
 
 
 @pytest.mark.parametrize(
-    "change", ["seed", "beta", "steps", "rate", "hidden", "draws", "data", "order", "dtype", "count"]
+    "change",
+    ["seed", "beta", "steps", "rate", "hidden", "draws", "data", "order", "modality", "dtype", "count", "scheme"],
 )
 def test_a_checkpoint_of_another_run_is_refused(change, tmp_path):
     a, data = small()
@@ -363,6 +364,11 @@ def test_a_checkpoint_of_another_run_is_refused(change, tmp_path):
         case "order":  # the same rows in another order: the same sums
             turned = [tuple(rows[::-1].copy() for rows in part) for part in (data.train, data.held_out)]
             data = Dataset(data.name, data.modalities, *turned)
+        case "modality":  # other rows of the last one
+            train_rows = (data.train[0], data.train[1][::-1].copy())
+            data = Dataset(data.name, data.modalities, train_rows, data.held_out)
+        case "scheme":
+            members = [Member(1), Member(2, scheme=SubsetScheme({(0,): 1.0}, 2))]
         case "dtype":
             dtype = torch.float64
     with pytest.raises(InputError, match="is of another run: use another folder"):

@@ -28,8 +28,6 @@ from toy_models.models import MODELS, Architecture, MultimodalVAE
 from toy_models.train import Member, Trained, Training, check_data, train
 
 CONFIG, LAW, CHECKPOINTS = "config.json", "law.npz", "checkpoints"
-#: Excess in nats that the audit of a trained model must be able to see.
-AUDIT_SIZE = 0.2
 
 
 @dataclass(frozen=True)
@@ -298,7 +296,6 @@ def _measured(
             architecture.encoded,
             member.seed,
             draws=run.draws,
-            size=AUDIT_SIZE,
             likelihood=likelihood,
             level=None if dataset.law is None else "units",
         )

@@ -10,13 +10,10 @@ from bounds.errors import InputError
 from bounds.joints import Discrete
 from toy_models.datasets import Dataset, digest
 from toy_models.experiments.study import Setting
-from toy_models.held_out import held_out
+from toy_models.held_out import AUDIT_SIZE, held_out
 from toy_models.member import SoloModel
 from toy_models.models import Architecture
 from toy_models.train import Member, Trained, Training, train
-
-#: Excess in nats that an audit of held-out examples must be able to see.
-AUDIT_SIZE = 0.2
 
 
 @dataclass(frozen=True, eq=False)
