@@ -1,0 +1,6 @@
+"""Samples to an entropy vector, with an interval or a refusal."""
+
+from bounds.estimators.base import MAX_UNSEEN, MIN_COVERAGE, MIN_DISTINCT, Estimate
+from bounds.estimators.choice import ESTIMATORS, estimate
+
+__all__ = ["ESTIMATORS", "MAX_UNSEEN", "MIN_COVERAGE", "MIN_DISTINCT", "Estimate", "estimate"]

@@ -1,0 +1,158 @@
+"""Entropies of continuous columns from a covariance: as it is, shrunk, or that of normal scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from scipy.special import digamma, ndtri, polygamma
+
+from bounds.collinearity import dependent, moved_by_shrinking, named, near_collinearity, standardised
+from bounds.columns import smallest_step
+from bounds.entropies import EntropyVector
+from bounds.errors import InputError
+from bounds.estimators.base import Estimate, tied
+from bounds.intervals import InfluenceInterval
+from bounds.joints import Gaussian
+from bounds.lattice import correlation, half_logdet
+from bounds.layout import Layout
+from bounds.progress import Track
+from bounds.samples import Samples
+
+GAUSSIAN = ("gaussian", "gaussian-shrinkage", "gaussian-copula")
+
+
+def estimate_gaussian(samples: Samples, estimator: str, reason: str, track: Track) -> Estimate:
+    """Entropies by one of ``GAUSSIAN``, with the delta-method interval.
+
+    Raises:
+        InputError: too few rows, or columns that are linear functions of others.
+    """
+    layout, n = samples.layout, samples.n
+    data = np.column_stack(samples.columns).astype(np.float64)
+    dimension = data.shape[1]
+    if n < dimension + 2:
+        raise InputError(
+            f"{n} rows for {dimension} continuous columns: the covariance is singular, so a Gaussian entropy would "
+            "show nothing but the shrinkage; give more rows or fewer columns"
+        )
+    warnings = []
+    ties = tied(samples)
+    if ties:
+        steps = {name: smallest_step(data[:, i]) for i, name in enumerate(layout.unit_names) if name in ties}
+        shown = [f"{name} (smallest step {step:.6g})" for name, step in steps.items()]
+        warnings.append(
+            f"{len(ties)} of {dimension} columns repeat most of their values, such as {', '.join(shown[:3])}: a "
+            "density is a model of quantised data, not a property of it. For Delta and the floor declare them "
+            "discrete, each value a bin, and state its width (T9)"
+        )
+        if estimator == "gaussian-copula":
+            raise InputError(f"column {ties[0]!r} has many ties, a copula needs ranks: use gaussian-shrinkage")
+    rows = standardised(data)
+    _check_regular(rows.T @ rows / n, layout.unit_names, "the columns ")
+    variables = {mask: layout.variables_of_units(mask) for mask in layout.unit_masks}
+    fit = _copula if estimator == "gaussian-copula" else _shrunk if estimator == "gaussian-shrinkage" else _plain
+    values, interval = fit(data, layout, variables, track)
+    if estimator == "gaussian-shrinkage":
+        warnings += _shrinkage_warning(rows, interval, layout.unit_names)
+    else:
+        corr = correlation(interval.cov)
+        _check_regular(corr, layout.unit_names, "the ranks of ")
+        warnings += near_collinearity(corr, n, layout.unit_names, ranks=estimator == "gaussian-copula")
+    vector = EntropyVector.over_units(layout, values, "differential", method=f"{estimator}, N={n}", interval=interval)
+    return Estimate(vector, estimator, f"{estimator}: {reason}", tuple(warnings))
+
+
+def _check_regular(corr: np.ndarray, names: Sequence[str], what: str) -> None:
+    columns = dependent(corr, names)
+    if columns:
+        raise InputError(
+            f"the covariance is singular: of {what}{named(columns)} each is a linear function of others, so together "
+            "they have no density and no bound is finite; leave one out"
+        )
+
+
+_Fit = tuple[dict[int, float], InfluenceInterval]
+
+
+def _plain(data: np.ndarray, layout: Layout, variables: Mapping[int, list[int]], track: Track) -> _Fit:
+    """The sample covariance; its log-determinants are corrected by their exact expectation under normality."""
+    n = len(data)
+    centred = data - data.mean(axis=0)
+    cov = centred.T @ centred / (n - 1)
+    values = _gaussian_values(cov, layout, track)
+    for mask, block in variables.items():
+        values[mask] -= _logdet_bias(n, len(block))
+    return values, InfluenceInterval(centred, cov, variables, values, "Gaussian law")
+
+
+def _shrunk(data: np.ndarray, layout: Layout, variables: Mapping[int, list[int]], track: Track) -> _Fit:
+    """The Ledoit-Wolf covariance of the standardised columns, so that it does not depend on their scales."""
+    from sklearn.covariance import LedoitWolf
+
+    centred = data - data.mean(axis=0)
+    scale = centred.std(axis=0)
+    rows = centred / scale
+    fitted = LedoitWolf(assume_centered=True).fit(rows)
+    values = _gaussian_values(fitted.covariance_, layout, track)
+    for mask, block in variables.items():
+        values[mask] += float(np.log(scale[block]).sum())
+    interval = InfluenceInterval(
+        rows, fitted.covariance_, variables, values, "Gaussian law", shrinkage=float(fitted.shrinkage_)
+    )
+    return values, interval
+
+
+def _copula(data: np.ndarray, layout: Layout, variables: Mapping[int, list[int]], track: Track) -> _Fit:
+    """Correlation of normal scores, with the margins' entropies by spacings (SciPy)."""
+    from scipy.stats import differential_entropy, rankdata
+
+    n, dimension = data.shape
+    rows = ndtri((rankdata(data, axis=0) - 0.5) / n)
+    rows /= rows.std(axis=0)
+    cov = rows.T @ rows / n
+    values = _gaussian_values(cov, layout, track)
+    margins = differential_entropy(data, axis=0)
+    normal = 0.5 * math.log(2 * math.pi * math.e)
+    single = _logdet_bias(n, 1)
+    for mask, block in variables.items():
+        values[mask] += float((margins[block] - normal).sum()) - _logdet_bias(n, len(block)) + len(block) * single
+    marginal = np.column_stack([_minus_log_density(data[:, v]) for v in range(dimension)])
+    return values, InfluenceInterval(rows, cov, variables, values, "Gaussian copula", marginal=marginal)
+
+
+def _gaussian_values(cov: np.ndarray, layout: Layout, track: Track) -> dict[int, float]:
+    law = Gaussian(cov, layout.sizes, units="scalar")
+    vector = law.unit_entropies(track)
+    return {mask: vector[mask] for mask in layout.unit_masks}
+
+
+def _logdet_bias(n: int, dimension: int) -> float:
+    """``E[(1/2) ln det S] - (1/2) ln det Sigma`` of the sample covariance of ``n`` normal rows (exact)."""
+    degrees = n - np.arange(1, dimension + 1)
+    return float(0.5 * (digamma(degrees / 2).sum() + dimension * math.log(2 / (n - 1))))
+
+
+def _minus_log_density(column: np.ndarray) -> np.ndarray:
+    """Minus the log density of each row, from the spacing of its ``2 m`` neighbours (Vasicek's window)."""
+    n = len(column)
+    window = math.floor(math.sqrt(n) + 0.5)
+    order = np.argsort(column)
+    ranks = np.arange(n)
+    upper, lower = np.minimum(ranks + window, n - 1), np.maximum(ranks - window, 0)
+    spacing = column[order][upper] - column[order][lower]
+    found = np.empty(n)
+    with np.errstate(divide="ignore"):
+        found[order] = np.log(n * spacing / (upper - lower))
+    return found
+
+
+def _shrinkage_warning(rows: np.ndarray, interval: InfluenceInterval, names: Sequence[str]) -> list[str]:
+    """Compares the shrunk log-determinant with the unbiased one, whose law is known for normal rows."""
+    n, dimension = rows.shape
+    corr = rows.T @ rows / n
+    unbiased = half_logdet(corr) + dimension / 2 * math.log(n / (n - 1)) - _logdet_bias(n, dimension)
+    moved = 0.5 * float(np.linalg.slogdet(interval.cov)[1]) - unbiased
+    error = 0.5 * math.sqrt(float(polygamma(1, (n - np.arange(1, dimension + 1)) / 2).sum()))
+    return moved_by_shrinking(corr, moved, error, interval.shrinkage, names)
