@@ -642,7 +642,7 @@ def test_quick_runs_have_a_folder_of_their_own(planted, tmp_path, capsys):
 
 
 def test_a_disagreement_is_exit_code_1_and_json_stands_alone(planted, tmp_path, capsys):
-    assert main(["experiment", "all", "--json", "--folder", str(tmp_path)]) == 1
+    assert main(["experiment", "all", "--json", "--processes", "1", "--folder", str(tmp_path)]) == 1
     out, err = capsys.readouterr()
     assert [(one["experiment"], one["agrees"]) for one in strict_json(out)] == [("good", True), ("bad", False)]
     assert "bad: it is 1 (theory and training do NOT agree: not it is)" in err
@@ -652,9 +652,37 @@ def test_a_disagreement_is_exit_code_1_and_json_stands_alone(planted, tmp_path, 
 
 def test_a_folder_that_cannot_be_is_refused_before_any_work(planted, tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    assert main(["experiment", "all", "--folder", str(tmp_path / "file")]) == 2
+    assert main(["experiment", "all", "--processes", "1", "--folder", str(tmp_path / "file")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert planted == []
+
+
+def test_experiments_side_by_side_run_in_processes_of_their_own_and_report(tmp_path):
+    pytest.importorskip("torch", reason="torch is not installed: nothing is trained")
+    from experiments_for_tests import HERE, THERE
+
+    from toy_models.experiments import Setting
+    from toy_models.experiments.side_by_side import side_by_side
+
+    news = []
+    findings = list(side_by_side([HERE, THERE], Setting(tmp_path), 2, lambda *one: news.append(one)))
+    processes = {finding.numbers["process"] for finding in findings}
+    assert len(findings) == 2
+    assert os.getpid() not in processes
+    assert news.count(("spelling", 2, 2)) == 2
+    assert {path.name for path in tmp_path.glob("*.json")} == {"here.json", "there.json"}
+
+
+def test_a_process_that_ends_is_one_line_and_keeps_what_was_measured(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("torch", reason="torch is not installed: nothing is trained")
+    from experiments_for_tests import ENDED, HERE
+
+    from toy_models import experiments
+
+    monkeypatch.setattr(experiments, "EXPERIMENTS", {"here": HERE, "ended": ENDED})
+    assert main(["experiment", "all", "--processes", "2", "--folder", str(tmp_path)]) == 2
+    assert "perhaps for want of memory" in capsys.readouterr().err.splitlines()[-1]
+    assert len(list((tmp_path / "measured").iterdir())) == 1
 
 
 def test_an_interrupted_experiment_keeps_what_is_measured(planted, tmp_path, capsys, monkeypatch):
@@ -666,7 +694,7 @@ def test_an_interrupted_experiment_keeps_what_is_measured(planted, tmp_path, cap
 
     stop = experiments.Experiment("stop", "why?", interrupted)
     monkeypatch.setattr(experiments, "EXPERIMENTS", {**experiments.EXPERIMENTS, "stop": stop})
-    assert main(["experiment", "good", "stop", "--folder", str(tmp_path)]) == 130
+    assert main(["experiment", "good", "stop", "--processes", "1", "--folder", str(tmp_path)]) == 130
     assert capsys.readouterr().err.splitlines()[-1] == "toy-models: interrupted"
     assert (tmp_path / "good.json").exists()
     assert len(list((tmp_path / "measured").iterdir())) == 2

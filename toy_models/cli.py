@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import textwrap
 import time
@@ -20,10 +21,10 @@ from toy_models.claims import Evaluation, evaluate
 from toy_models.datasets.named import DATASETS, DataChoice, NamedDataset
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
     from rich.table import Table
 
-    from toy_models.experiments import Experiment, Finding
+    from toy_models.experiments import Experiment, Finding, Setting
     from toy_models.runs import RunResult
 
 FINE, VIOLATED, BAD_INPUT = 0, 1, 2
@@ -187,6 +188,9 @@ def _add_experiment(commands: Any) -> None:
     )
     _add_device(command)
     command.add_argument(
+        "--processes", type=int, metavar="P", help="experiments at a time (default: one for each core; 1 with cuda)"
+    )
+    command.add_argument(
         "--folder",
         type=Path,
         default=Path("results"),
@@ -316,15 +320,39 @@ def _experiment(options: argparse.Namespace) -> int:
     findings = []
     with progress() as bar:
         setting = Setting(folder, options.quick, options.device, _tracker(bar))
-        for experiment in bar.track(chosen, description="experiments"):
-            findings.append(experiment(setting))
-            say(str(findings[-1]))
+        for finding in bar.track(
+            _found(chosen, setting, options.processes, bar), len(chosen), description="experiments"
+        ):
+            findings.append(finding)
+            say(str(finding))
+    findings.sort(key=lambda finding: list(known).index(finding.experiment))
     with standard_output():
         if options.json:
             print(json.dumps([finding.to_dict() for finding in findings], indent=2, allow_nan=False))
         else:
             print_rich(_table(findings))
     return FINE if all(finding.agrees for finding in findings) else VIOLATED
+
+
+def _found(chosen: list[Experiment], setting: Setting, processes: int | None, bar: Progress) -> Iterator[Finding]:
+    """The findings of experiments, one after another or several at a time."""
+    if processes is not None and processes < 1:
+        raise InputError(f"--processes {processes}: give 1 or more")
+    cores = 1 if setting.device.startswith("cuda") else os.cpu_count() or 1
+    processes = min(processes or cores, len(chosen))
+    if processes == 1:
+        yield from (experiment(setting) for experiment in chosen)
+        return
+    from toy_models.experiments.side_by_side import side_by_side
+
+    tasks: dict[str, TaskID] = {}
+
+    def watch(description: str, done: int, total: int) -> None:
+        if description not in tasks:
+            tasks[description] = bar.add_task(description, total=total)
+        bar.update(tasks[description], completed=done)
+
+    yield from side_by_side(chosen, setting, processes, watch)
 
 
 def _table(findings: list[Finding]) -> Table:

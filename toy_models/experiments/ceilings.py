@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,7 +61,7 @@ def run(setting: Setting) -> Finding:
         f"consistent with all of them; the best of the seeds comes within {linear:.4f} nats of the best linear model "
         f"and within {free:.4f} of the certified optimum on symbols (MoPoE, with products as encoders, {products:.4f})"
     )
-    return Finding(EXPERIMENT.name, EXPERIMENT.question, sentence, checks, {"rows": rows}, lambda: _figure(rows))
+    return Finding(EXPERIMENT.name, EXPERIMENT.question, sentence, checks, {"rows": rows}, partial(_figure, rows))
 
 
 def _dataset(family: str, count: int, setting: Setting) -> Dataset:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +63,7 @@ def run(setting: Setting) -> Finding:
         f"the right class in unseen modalities, from one seen, has the share {'; '.join(parts)}; the ELBO of MMVAE is "
         f"{best['original', 'mmvae']['elbo'] - best['original', 'mvae']['elbo']:+.0f} nats from MVAE's"
     )
-    return Finding(EXPERIMENT.name, EXPERIMENT.question, sentence, checks, {"rows": rows}, lambda: _figure(rows))
+    return Finding(EXPERIMENT.name, EXPERIMENT.question, sentence, checks, {"rows": rows}, partial(_figure, rows))
 
 
 class _Judge:

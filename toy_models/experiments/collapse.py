@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def run(setting: Setting) -> Finding:
             f"from {min(on, default=math.nan):g} (theory: {threshold:.3f})"
         )
     return Finding(
-        EXPERIMENT.name, EXPERIMENT.question, "; ".join(parts), checks, {"rows": rows}, lambda: _figure(rows)
+        EXPERIMENT.name, EXPERIMENT.question, "; ".join(parts), checks, {"rows": rows}, partial(_figure, rows)
     )
 
 

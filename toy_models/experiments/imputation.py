@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,7 +72,7 @@ def run(setting: Setting) -> Finding:
             f"{row['model']} trained on imputed data ends {mean:+.4f} ± {error:.4f} nats from where data take it"
         )
     return Finding(
-        EXPERIMENT.name, EXPERIMENT.question, "; ".join(parts), checks, {"rows": rows}, lambda: _figure(rows)
+        EXPERIMENT.name, EXPERIMENT.question, "; ".join(parts), checks, {"rows": rows}, partial(_figure, rows)
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,12 +47,12 @@ def run(setting: Setting) -> Finding:
         "mvae with as many loses less than mmvae can at best": ends["mvae"][-1] < floors["mmvae"],
     }
     shown = "; ".join(
-        f"{name} {ends[name][0]:.2f} to {ends[name][-1]:.2f} (floor {floors[name]:.2f})" for name in MODELS
+        f"{name} {ends[name][0]:z.2f} to {ends[name][-1]:z.2f} (floor {floors[name]:z.2f})" for name in MODELS
     )
     sentence = (
         f"from {sizes[0]} to {sizes[-1]} latents the loss in nats goes, {shown}: size explains MVAE's gap, not MMVAE's"
     )
-    return Finding(EXPERIMENT.name, EXPERIMENT.question, sentence, checks, {"rows": rows}, lambda: _figure(rows))
+    return Finding(EXPERIMENT.name, EXPERIMENT.question, sentence, checks, {"rows": rows}, partial(_figure, rows))
 
 
 def _figure(rows: list[dict[str, Any]]) -> Figure:

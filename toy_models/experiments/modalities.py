@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,7 @@ def run(setting: Setting) -> Finding:
         shown = ", ".join(f"{name} {mean:+.2f} ± {error:.2f}" for name, (mean, error) in growth.items())
         parts.append(f"{title}, to {max(row['modalities'] for row in own)} modalities: {shown}")
     sentence = "from one modality the gap to unimodal VAEs changes, in nats for each modality, by " + "; ".join(parts)
-    return Finding(EXPERIMENT.name, EXPERIMENT.question, sentence, checks, {"rows": rows}, lambda: _figure(rows))
+    return Finding(EXPERIMENT.name, EXPERIMENT.question, sentence, checks, {"rows": rows}, partial(_figure, rows))
 
 
 def _datasets(setting: Setting) -> dict[str, Dataset]:

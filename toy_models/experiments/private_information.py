@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,7 +53,7 @@ def run(setting: Setting) -> Finding:
         "rows": rows,
         "slopes": {f"{name}, {case}": {"trained": s, "theory": t} for (name, case), (s, t) in slopes.items()},
     }
-    return Finding(EXPERIMENT.name, EXPERIMENT.question, sentence, checks, numbers, lambda: _figure(rows))
+    return Finding(EXPERIMENT.name, EXPERIMENT.question, sentence, checks, numbers, partial(_figure, rows))
 
 
 def _dataset(case: str, variance: float, setting: Setting) -> Dataset:
