@@ -560,7 +560,7 @@ def test_another_device_is_another_measurement(tmp_path, monkeypatch):
 
 
 def test_a_member_that_fails_is_an_error_and_no_measurement(untouched, tmp_path):
-    with pytest.raises(InputError, match="member 0 of mmvae met a NaN: lower its learning rate"):
+    with pytest.raises(InputError, match=r"mmvae on equicorrelated met a NaN at a learning rate of 1e\+30: lower"):
         cell.measured(small_cell(training=Training(STEPS, 16, learning_rate=1e30)), Setting(tmp_path))
     assert not (tmp_path / "measured").exists()
 

@@ -170,7 +170,7 @@ def train(
         group: members trained at once; by default what fits the memory, on a CPU at most :data:`CPU_GROUP`. A run that
             resumes keeps the groups that it had.
         compiled: whether torch.compile makes the step; it needs a C++ compiler and pays for long runs only.
-        folder: where groups save themselves after every block, and resume from.
+        folder: where groups save themselves after every block, and resume from. Without one an interrupted run is lost.
         watch: called with the member steps done and those in all.
 
     Raises:
@@ -199,14 +199,17 @@ def train(
         path = None if folder is None else folder / f"groups-of-{size}-from-{start:04d}.pt"
         with _clear_errors(size, settings):
             run = _Group(architecture, chosen, datasets, settings, on, dtype, compiled)
+            told: set[int] = set()
             for done in run.steps(path):
+                for index in sorted(run.failed.keys() - told):
+                    number, step = start + index, run.failed[index]
+                    say(f"member {number} (seed {members[number].seed}) met a NaN before step {step} and was stopped")
+                told.update(run.failed)
                 if watch is not None:
                     watch(start * settings.steps + done * len(chosen), total)
         parts.append(run.model.cpu().eval())
         history.append(np.array(run.history))
         failed.update({start + index: step for index, step in run.failed.items()})
-    for index, step in sorted(failed.items()):
-        say(f"member {index} (seed {members[index].seed}) met a NaN before step {step} and was stopped")
     return Trained(architecture, tuple(members), tuple(parts), np.concatenate(history, axis=1), failed)
 
 

@@ -75,7 +75,11 @@ def _measure(cell: Cell, models: Trained) -> dict[str, Any]:
     found: dict[str, list[Any]] = {}
     for seed in range(len(models.members)):
         if seed in models.failed:
-            raise InputError(f"member {seed} of {cell.architecture.model} met a NaN: lower its learning rate")
+            rate = cell.training.learning_rate
+            raise InputError(
+                f"member {seed} of {cell.architecture.model} on {cell.dataset.name} met a NaN at a learning rate of "
+                f"{rate:g}: lower it where the experiment's module makes this cell"
+            )
         for name, value in terms_of(models.solo(seed), cell, seed).items():
             found.setdefault(name, []).append(value)
     return found
