@@ -44,7 +44,6 @@ from toy_models.train import Training, train
 
 NAMES = tuple(EXPERIMENTS)
 SEEDS = (0, 1)
-ORIGINAL_SEEDS = Setting.seeds
 
 
 def few(setting, quick, full):
@@ -73,7 +72,6 @@ def tiny():
     with pytest.MonkeyPatch.context() as patch:
         trainings = Trainings()
         patch.setattr(Setting, "choose", few)
-        patch.setattr(Setting, "seeds", SEEDS)
         patch.setattr(cell, "train", trainings)
         patch.setattr(modalities, "LATENTS", dict.fromkeys(modalities.LATENTS, 1))
         patch.setattr(collapse, "optimal_elbo", lambda law, scheme, tol, seconds: optimal_elbo(law, scheme, tol=1e-2))
@@ -89,7 +87,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def findings(tiny, folder):
-    return {name: experiment(Setting(folder, quick=True)) for name, experiment in EXPERIMENTS.items()}
+    return {name: experiment(Setting(folder, quick=True, seeds=SEEDS)) for name, experiment in EXPERIMENTS.items()}
 
 
 def strict_json(text):
@@ -144,7 +142,7 @@ def test_the_figure_is_a_png(name, findings, folder):
 def test_what_was_measured_is_not_measured_again(name, findings, folder, tiny, monkeypatch):
     before = tiny.count
     monkeypatch.setattr(imputation, "_trained", lambda *_: pytest.fail("trained again"))
-    again = EXPERIMENTS[name].run(Setting(folder, quick=True))
+    again = EXPERIMENTS[name].run(Setting(folder, quick=True, seeds=SEEDS))
     assert tiny.count == before > 0
     assert again.to_dict() == findings[name].to_dict()
 
@@ -154,19 +152,22 @@ def test_a_damaged_measurement_is_an_error_that_names_it_and_only_it_is_measured
     whole = path.read_text()
     path.write_text(whole[:-20])
     with pytest.raises(InputError) as caught:
-        EXPERIMENTS["ceilings"].run(Setting(folder, quick=True))
+        EXPERIMENTS["ceilings"].run(Setting(folder, quick=True, seeds=SEEDS))
     assert str(caught.value).startswith(f"{path} is damaged (")
     assert str(caught.value).endswith("): remove it, and it will be measured again")
     path.unlink()
     before, written = tiny.count, {p: p.stat().st_mtime_ns for p in (folder / "measured").iterdir()}
-    assert EXPERIMENTS["ceilings"].run(Setting(folder, quick=True)).to_dict() == findings["ceilings"].to_dict()
+    assert (
+        EXPERIMENTS["ceilings"].run(Setting(folder, quick=True, seeds=SEEDS)).to_dict()
+        == findings["ceilings"].to_dict()
+    )
     assert tiny.count == before + 1
     assert path.read_text() == whole  # to the last digit: from the checkpoint of the training
     assert all(p.stat().st_mtime_ns == time for p, time in written.items())
 
 
 def test_only_findings_announce_themselves(findings, folder, capsys):
-    setting = Setting(folder, quick=True)
+    setting = Setting(folder, quick=True, seeds=SEEDS)
     made = setting.kept("probe", 1, lambda where: {"answer": [1, 2]})
     assert made == {"answer": [1, 2]}
     assert capsys.readouterr() == ("", "")
@@ -176,7 +177,7 @@ def test_only_findings_announce_themselves(findings, folder, capsys):
 
 
 def test_another_thing_is_measured_by_itself(tmp_path):
-    setting, calls = Setting(tmp_path), []
+    setting, calls = Setting(tmp_path, seeds=SEEDS), []
 
     def work(where):
         calls.append(where)
@@ -188,7 +189,7 @@ def test_another_thing_is_measured_by_itself(tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"a": 1} {', b"\xff"], ids=["empty", "cut", "twice", "no text"])
 def test_a_damaged_file_is_one_line_that_names_it(content, tmp_path):
-    setting = Setting(tmp_path)
+    setting = Setting(tmp_path, seeds=SEEDS)
     setting.kept("x", 1, lambda where: {"a": 1})
     (path,) = (tmp_path / "measured").iterdir()
     path.write_bytes(content)
@@ -202,7 +203,7 @@ def test_work_that_fails_leaves_nothing(tmp_path):
     def fails(where):
         raise InputError("no")
 
-    setting = Setting(tmp_path)
+    setting = Setting(tmp_path, seeds=SEEDS)
     with pytest.raises(InputError, match="no"):
         setting.kept("x", 1, fails)
     assert not (tmp_path / "measured").exists()
@@ -372,7 +373,7 @@ def in_world(name, tmp_path, monkeypatch, plant=lambda row, *arguments: row):
         if name == "coherence":
             patch.setattr(module, "polydigits", lambda *_, **__: None)
         patch.setattr(Setting, "kept", lambda self, what, identity, work: work(tmp_path))
-        return EXPERIMENTS[name].run(Setting(tmp_path, quick=True))
+        return EXPERIMENTS[name].run(Setting(tmp_path, quick=True, seeds=SEEDS))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -416,7 +417,7 @@ def test_measurements_better_than_possible_are_noticed(name, findings, folder, m
     (check,) = [check for check in findings[name].checks if IMPOSSIBLE[name] in check]
     assert findings[name].checks[check]
     monkeypatch.setattr(module, "measured", better)
-    assert not EXPERIMENTS[name].run(Setting(folder, quick=True)).checks[check]
+    assert not EXPERIMENTS[name].run(Setting(folder, quick=True, seeds=SEEDS)).checks[check]
 
 
 def test_the_identity_of_imputation_needs_the_right_imputation():
@@ -447,7 +448,7 @@ def test_numbers_that_json_lacks_are_text():
 
 @pytest.mark.parametrize("content", ["[]", "null", "7"])
 def test_a_file_of_another_kind_of_json_is_damaged(content, tmp_path):
-    setting = Setting(tmp_path)
+    setting = Setting(tmp_path, seeds=SEEDS)
     setting.kept("x", 1, lambda where: {"a": 1})
     (path,) = (tmp_path / "measured").iterdir()
     path.write_text(content)
@@ -456,7 +457,7 @@ def test_a_file_of_another_kind_of_json_is_damaged(content, tmp_path):
 
 
 def test_a_measurement_that_cannot_be_read_is_one_line(tmp_path):
-    setting = Setting(tmp_path)
+    setting = Setting(tmp_path, seeds=SEEDS)
     setting.kept("x", 1, lambda where: {"a": 1})
     (path,) = (tmp_path / "measured").iterdir()
     path.unlink()
@@ -466,7 +467,7 @@ def test_a_measurement_that_cannot_be_read_is_one_line(tmp_path):
 
 
 def test_what_is_made_is_what_is_read(tmp_path):
-    setting = Setting(tmp_path)
+    setting = Setting(tmp_path, seeds=SEEDS)
     made, read = (setting.kept("x", 1, lambda where: {"a": (1, 2), "v": math.inf}) for _ in range(2))
     assert made == read
 
@@ -485,7 +486,6 @@ STEPS = 150  # three blocks, each ending with a checkpoint
 def untouched(monkeypatch):
     """Trainings as long as they are asked to be, though the tiny settings of other tests still stand."""
     monkeypatch.setattr(cell, "train", train)
-    monkeypatch.setattr(Setting, "seeds", ORIGINAL_SEEDS)
 
 
 def small_cell(**changes):
@@ -494,14 +494,20 @@ def small_cell(**changes):
     return replace(cell.Cell(dataset, architecture, Training(STEPS, 16), draws=8), **changes)
 
 
+def test_seeds_are_as_many_as_the_setting_says(tmp_path):
+    assert (Setting(tmp_path).seeds, Setting(tmp_path, quick=True).seeds) == ((0, 1, 2, 3, 4), (0, 1, 2))
+    assert Setting(tmp_path, seeds=[7, 5]).seeds == (7, 5)
+    with pytest.raises(InputError, match="error bars are too small"):
+        Setting(tmp_path, seeds=(1, 1))
+
+
 def test_a_measured_cell_is_not_trained_again(untouched, tmp_path, monkeypatch):
-    monkeypatch.setattr(Setting, "seeds", SEEDS)
-    first = cell.measured(small_cell(), Setting(tmp_path))
+    first = cell.measured(small_cell(), Setting(tmp_path, seeds=SEEDS))
     assert all(len(values) == len(SEEDS) for values in first.values())
     assert {"elbo", "standard_error", "kl", "distortion", "loss", "loss_error", "verdict"} <= set(first)
     monkeypatch.setattr(cell, "train", lambda *_, **__: pytest.fail("trained again"))
     monkeypatch.setattr(cell, "terms_of", lambda *_: pytest.fail("measured again"))
-    assert cell.measured(small_cell(), Setting(tmp_path)) == first
+    assert cell.measured(small_cell(), Setting(tmp_path, seeds=SEEDS)) == first
 
 
 def test_each_part_of_a_cell_has_a_measurement_of_its_own(untouched, tmp_path, monkeypatch):
@@ -522,7 +528,7 @@ def test_each_part_of_a_cell_has_a_measurement_of_its_own(untouched, tmp_path, m
     calls = []
     monkeypatch.setattr(cell, "trained", lambda *arguments: arguments)
     monkeypatch.setattr(cell, "_measure", lambda *arguments: calls.append(arguments) or {"number": len(calls)})
-    numbers = [cell.measured(one, Setting(tmp_path))["number"] for one in cells * 2]
+    numbers = [cell.measured(one, Setting(tmp_path, seeds=SEEDS))["number"] for one in cells * 2]
     assert numbers == [*range(1, len(cells) + 1)] * 2
     assert cell.measured(base, Setting(tmp_path, quick=True))["number"] == len(cells) + 1  # other seeds
 
@@ -541,13 +547,13 @@ def test_other_data_of_the_same_sums_are_other_data(change, tmp_path):
     architecture = Architecture.of(dataset, "mmvae", "gaussian:1" if change == "sign" else "categorical", 1, hidden=())
     one = cell.Cell(dataset, architecture, Training())
     other = replace(one, dataset=replace(dataset, train=train, held_out=held_out))
-    assert one.identity(Setting(tmp_path)) != other.identity(Setting(tmp_path))
+    assert one.identity(Setting(tmp_path, seeds=SEEDS)) != other.identity(Setting(tmp_path, seeds=SEEDS))
 
 
 def test_another_audit_is_another_measurement(tmp_path, monkeypatch):
-    before = small_cell().identity(Setting(tmp_path))
+    before = small_cell().identity(Setting(tmp_path, seeds=SEEDS))
     monkeypatch.setattr(cell, "AUDIT_SIZE", 2 * cell.AUDIT_SIZE)
-    assert small_cell().identity(Setting(tmp_path)) != before
+    assert small_cell().identity(Setting(tmp_path, seeds=SEEDS)) != before
 
 
 def test_another_device_is_another_measurement(tmp_path, monkeypatch):
@@ -555,13 +561,13 @@ def test_another_device_is_another_measurement(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(InputError, match="there are 1 CUDA devices"):
         Setting(tmp_path, device="cuda:1")
-    one, other = (small_cell().identity(Setting(tmp_path, device=device)) for device in ("cpu", "cuda"))
+    one, other = (small_cell().identity(Setting(tmp_path, seeds=SEEDS, device=device)) for device in ("cpu", "cuda"))
     assert one != other
 
 
 def test_a_member_that_fails_is_an_error_and_no_measurement(untouched, tmp_path):
     with pytest.raises(InputError, match=r"mmvae on equicorrelated met a NaN at a learning rate of 1e\+30: lower"):
-        cell.measured(small_cell(training=Training(STEPS, 16, learning_rate=1e30)), Setting(tmp_path))
+        cell.measured(small_cell(training=Training(STEPS, 16, learning_rate=1e30)), Setting(tmp_path, seeds=SEEDS))
     assert not (tmp_path / "measured").exists()
 
 
@@ -583,15 +589,13 @@ def save(state, stream):
         os.kill(os.getpid(), signal.SIGKILL)
     whole(state, stream)
 torch.save = save
-Setting.seeds = SEEDS
-cell.measured(small_cell(), Setting(Path({folder!r})))
+cell.measured(small_cell(), Setting(Path({folder!r}), seeds=SEEDS))
 """
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 def test_a_killed_measurement_goes_on_to_the_same_numbers(untouched, tmp_path, monkeypatch):
-    monkeypatch.setattr(Setting, "seeds", SEEDS)
-    whole = cell.measured(small_cell(), Setting(tmp_path / "whole"))
+    whole = cell.measured(small_cell(), Setting(tmp_path / "whole", seeds=SEEDS))
     folder = tmp_path / "killed"
     script = KILLED.format(tests=str(Path(__file__).parent), folder=str(folder))
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
@@ -601,7 +605,7 @@ def test_a_killed_measurement_goes_on_to_the_same_numbers(untouched, tmp_path, m
     assert len(list((folder / "training").glob("*/*.pt"))) == 1
     saves, save = [], torch.save
     monkeypatch.setattr(torch, "save", lambda *arguments: saves.append(1) or save(*arguments))
-    assert cell.measured(small_cell(), Setting(folder)) == whole
+    assert cell.measured(small_cell(), Setting(folder, seeds=SEEDS)) == whole
     assert len(saves) == 2  # blocks two and three: it went on, and did not begin again
     (mine,), (theirs,) = ((tmp_path / name / "measured").iterdir() for name in ("killed", "whole"))
     assert (mine.name, mine.read_bytes()) == (theirs.name, theirs.read_bytes())
@@ -766,7 +770,7 @@ def test_the_command_prints_what_it_writes(names, code, tmp_path, monkeypatch, c
     calls = []
     known = {name: stub(name, agrees, calls) for name, agrees in (("good", True), ("bad", False))}
     monkeypatch.setattr(experiments, "EXPERIMENTS", known)
-    assert cli.main(["experiment", *names, "--quick", "--json", "--folder", str(tmp_path)]) == code
+    assert cli.main(["experiment", *names, "--quick", "--json", "--processes", "1", "--folder", str(tmp_path)]) == code
     out, err = capsys.readouterr()
     expected = [name for name in known if name in names or "all" in names]  # in their order, each once
     assert calls == [(name, tmp_path / "quick", True) for name in expected]

@@ -188,6 +188,9 @@ def _add_experiment(commands: Any) -> None:
     )
     _add_device(command)
     command.add_argument(
+        "--seeds", type=_wholes, default=(), metavar="S,S", help="of the models (default 0 to 4, with --quick 0 to 2)"
+    )
+    command.add_argument(
         "--processes", type=int, metavar="P", help="experiments at a time (default: one for each core; 1 with cuda)"
     )
     command.add_argument(
@@ -319,7 +322,7 @@ def _experiment(options: argparse.Namespace) -> int:
     chosen = [one for one in known.values() if one.name in options.names or "all" in options.names]
     findings = []
     with progress() as bar:
-        setting = Setting(folder, options.quick, options.device, _tracker(bar))
+        setting = Setting(folder, options.quick, options.device, _tracker(bar), options.seeds)
         for finding in bar.track(
             _found(chosen, setting, options.processes, bar), len(chosen), description="experiments"
         ):

@@ -35,23 +35,23 @@ class Setting:
         quick: fewer seeds, steps and points, so that all experiments end in 20 minutes on two cores.
         device: of training. Evaluation is in float64.
         track: shows progress.
+        seeds: of the trained members; by default five, or three if quick.
 
     Raises:
-        InputError: a device that is not there.
+        InputError: a device that is not there, a seed that is given twice.
     """
 
     folder: Path
     quick: bool = False
     device: str = "cpu"
     track: Track = no_progress
+    seeds: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         usable_device(self.device)
-
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """Of the trained members: three, or five."""
-        return (0, 1, 2) if self.quick else (0, 1, 2, 3, 4)
+        if len(set(self.seeds)) < len(self.seeds):
+            raise InputError(f"seeds {self.seeds}: give each one once, or error bars are too small")
+        object.__setattr__(self, "seeds", tuple(self.seeds) or tuple(range(3 if self.quick else 5)))
 
     def choose(self, quick: Any, full: Any) -> Any:
         """One value for a quick run, another for a full one."""
@@ -145,6 +145,7 @@ class Experiment:
         finding = self.run(setting)
         about = {
             "quick": setting.quick,
+            "seeds": list(setting.seeds),
             "device": torch.cuda.get_device_name(setting.device) if setting.device.startswith("cuda") else "cpu",
             "cores": os.cpu_count(),
             "python": platform.python_version(),
