@@ -22,15 +22,15 @@ from bounds.errors import InputError
 from bounds.plots import COLOURS
 from bounds.schemes import SubsetScheme
 from toy_models import figures
-from toy_models.classifiers import Classifier, joint_features, train_classifier, train_classifiers
-from toy_models.coherence import Coherence, Score, coherence
-from toy_models.coherence_limit import coherence_band, coherence_limit, product_of_conditionals
 from toy_models.datasets import Dataset, Modality, common_cause, polydigits
-from toy_models.frechet import frechet_comparison, frechet_distance
-from toy_models.generation import between, from_prior, from_subset
+from toy_models.generation.classifiers import Classifier, joint_features, train_classifier, train_classifiers
+from toy_models.generation.coherence import Coherence, Score, coherence
+from toy_models.generation.coherence_limit import coherence_band, coherence_limit, product_of_conditionals
+from toy_models.generation.draws import between, from_prior, from_subset
+from toy_models.generation.frechet import frechet_comparison, frechet_distance
+from toy_models.generation.share import Share
 from toy_models.member import SoloModel
 from toy_models.models import Architecture, MultimodalVAE
-from toy_models.share import Share
 
 #: Probability with which a right implementation is refused by a test of random hits.
 CHANCE = 1e-6

@@ -15,7 +15,7 @@ from bounds.output import check_writable, say
 from bounds.plots import COLOURS, Unit, in_unit
 from bounds.subsets import format_subset
 from toy_models.datasets import Modality
-from toy_models.generation import Decode, Generative, between, from_prior, from_subset
+from toy_models.generation.draws import Decode, Generative, between, from_prior, from_subset
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 
 from bounds.errors import InputError
-from toy_models.classifiers import Classifier, joint_features, train_classifiers
-from toy_models.coherence import coherence
 from toy_models.datasets import Dataset, polydigits
 from toy_models.experiments.cell import Cell, terms_of, trained
 from toy_models.experiments.study import Experiment, Finding, Setting, mean_and_error
-from toy_models.frechet import frechet_comparison
-from toy_models.generation import from_prior
+from toy_models.generation.classifiers import Classifier, joint_features, train_classifiers
+from toy_models.generation.coherence import coherence
+from toy_models.generation.draws import from_prior
+from toy_models.generation.frechet import frechet_comparison
 from toy_models.models import Architecture
 from toy_models.train import Training
 

@@ -11,9 +11,9 @@ import numpy as np
 from bounds.errors import InputError
 from bounds.joints import Discrete
 from bounds.subsets import members
-from toy_models.classifiers import Classifier
-from toy_models.coherence import Coherence
 from toy_models.datasets import Dataset
+from toy_models.generation.classifiers import Classifier
+from toy_models.generation.coherence import Coherence
 
 
 @dataclass(frozen=True)

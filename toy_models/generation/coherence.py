@@ -11,10 +11,10 @@ import torch
 
 from bounds.errors import InputError
 from bounds.subsets import format_subset
-from toy_models.classifiers import Classifier
 from toy_models.datasets import Dataset
-from toy_models.generation import Decode, Generative, from_prior, from_subset
-from toy_models.share import Share
+from toy_models.generation.classifiers import Classifier
+from toy_models.generation.draws import Decode, Generative, from_prior, from_subset
+from toy_models.generation.share import Share
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +101,7 @@ def coherence(
     Args:
         model: as trained; latents of unseen modalities come from its auxiliary priors where it has them.
         dataset: with labels.
-        classifiers: of :func:`toy_models.classifiers.train_classifiers`, one for each modality.
+        classifiers: of :func:`toy_models.generation.classifiers.train_classifiers`, one for each modality.
         subsets: bitmasks of modalities to encode, each of them leaving some out.
         generator: of all randomness.
         decode: means or samples of the decoder. Samples of a wide pixel noise say little of what is under it.

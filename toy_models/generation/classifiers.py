@@ -14,7 +14,7 @@ import numpy as np
 
 from bounds.errors import InputError
 from toy_models.datasets import Dataset, Modality
-from toy_models.share import Share
+from toy_models.generation.share import Share
 
 #: Hidden layers. The last are the features of a Frechet distance, so there are few: their covariance needs more rows.
 HIDDEN = (64, 32)

@@ -1,0 +1,1 @@
+"""What trained models generate, and how good and how coherent it is."""
