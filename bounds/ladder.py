@@ -10,6 +10,7 @@ from typing import Any, Literal
 from bounds.common_cause import CommonCause
 from bounds.dual.private_noise import without_private_noise
 from bounds.empirical import empirical_law
+from bounds.entropies import EntropyVector
 from bounds.errors import InputError
 from bounds.irreducible import Data, IrreducibleError, SchemeBounds
 from bounds.joints import Discrete
@@ -170,6 +171,8 @@ def _optimum(
         law = empirical_law(data)
     elif isinstance(data, CommonCause):
         law = data.to_discrete()
+    if isinstance(law, EntropyVector):
+        raise InputError("entropies alone do not tell it, the table of the law does")
     if not isinstance(law, Discrete):
         raise InputError("it is known for discrete laws only")
     _check_size(law, scheme)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import math
 from collections.abc import Callable, Sequence
-from importlib.resources import files
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bounds import plots
+from bounds.conditional_report import one_sided_to_html
+from bounds.estimators.one_sided import ConditionalBounds
+from bounds.figure_svg import svg_of
+from bounds.information_atoms import information_atoms
 from bounds.irreducible import IrreducibleError, LevelBounds, SchemeBounds
 from bounds.ladder import Ladder, Rung
 from bounds.objectives import OBJECTIVES
+from bounds.page import render, sentence
 from bounds.quantity import Quantity
 from bounds.report_words import GLOSSARY, GUARANTEES, LEVELS
 from bounds.subsets import members
@@ -67,18 +69,24 @@ class RungRow(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """A figure as the page shows it; ``svg`` is in base64."""
+    """A figure as the page shows it; ``svg`` is an element that says what it shows."""
 
-    alt: str
     caption: str
     svg: str
 
 
-def to_json(result: IrreducibleError, ladders: Sequence[Ladder] = ()) -> str:
-    """The result as JSON, in nats, with ladders if given. Infinities are strings, refused numbers ``null``."""
+def to_json(
+    result: IrreducibleError, ladders: Sequence[Ladder] = (), conditional: ConditionalBounds | None = None
+) -> str:
+    """The result as JSON, in nats, with ladders and one-sided bounds if given.
+
+    Infinities are strings, refused numbers ``null``.
+    """
     document = result.to_dict()
     if ladders:
         document["ladders"] = {ladder.scheme: ladder.to_dict() for ladder in ladders}
+    if conditional:
+        document["conditional"] = conditional.to_dict()
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
 
 
@@ -132,19 +140,17 @@ def _ladders_to_terminal(ladders: Sequence[Ladder], unit: Unit) -> list[Renderab
     return shown + [Text(f"{', '.join(schemes)}: {note}") for note, schemes in notes.items()]
 
 
-def to_html(result: IrreducibleError, unit: Unit = "nats", ladders: Sequence[Ladder] = ()) -> str:
-    """The result as one HTML page that needs no network, with a section on the ladders if given."""
-    from jinja2 import Environment
-
-    import bounds
-
+def to_html(
+    result: IrreducibleError,
+    unit: Unit = "nats",
+    ladders: Sequence[Ladder] = (),
+    conditional: ConditionalBounds | None = None,
+) -> str:
+    """The result as one HTML page that needs no network, with sections on ladders and one-sided bounds if given."""
     rows = table_rows(result, unit)
     reasons = list(dict.fromkeys(cell.why for row in rows for cell in row.cells if cell.value == "none"))
-    source = files("bounds").joinpath("templates/irreducible.html.j2").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, trim_blocks=True)
-    environment.filters["sentence"] = _sentence
-    environment.filters["minus"] = _minus_sign
-    page: str = environment.from_string(source).render(
+    return render(
+        "irreducible.html.j2",
         result=result,
         unit=unit,
         headline=headline(result, unit),
@@ -154,14 +160,15 @@ def to_html(result: IrreducibleError, unit: Unit = "nats", ladders: Sequence[Lad
         groups=[(level, list(group)) for level, group in groupby(rows, key=lambda row: row.level)],
         reasons=reasons,
         figures=_figures(result, unit),
-        ladders=[(one, _ladder_figure(one, unit), ladder_rows(one, unit)) for one in ladders],
+        ladders=[
+            (one, _ladder_figure(one, unit, f"ladder-{i}"), ladder_rows(one, unit)) for i, one in enumerate(ladders)
+        ],
         finer=LEVELS[1][0] if _has_units(result) else "",
+        one_sided=one_sided_to_html(conditional, unit, page=False) if conditional else "",
         glossary=GLOSSARY,
         schemes=[(b.scheme.label, _trained(b, result.names)) for b in result.schemes],
         guarantees=[(name, text) for name, text in GUARANTEES if name in _guarantees(result, ladders)],
-        version=bounds.__version__,
     )
-    return page
 
 
 def table_rows(result: IrreducibleError, unit: Unit = "nats") -> list[Row]:
@@ -365,16 +372,7 @@ def _trained(bounds: SchemeBounds, names: tuple[str, ...]) -> str:
     meaning = OBJECTIVES[scheme.objective].meaning
     kind = "coefficients" if scheme.objective == "sub-sampled" else "weights"
     subsets = f"Encoded subsets and their {kind}: {'; '.join(listed[:_LISTED])}{more}."
-    return " ".join(filter(None, [_sentence(meaning), scheme.note, subsets]))
-
-
-def _minus_sign(text: str) -> str:
-    """Lines may break at a hyphen."""
-    return text.replace("-H(X)", "\N{MINUS SIGN}H(X)").replace("-distortion", "\N{MINUS SIGN}distortion")
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith(".") else ".")
+    return " ".join(filter(None, [sentence(meaning), scheme.note, subsets]))
 
 
 def _figures(result: IrreducibleError, unit: Unit) -> dict[str, Figure]:
@@ -383,26 +381,29 @@ def _figures(result: IrreducibleError, unit: Unit) -> dict[str, Figure]:
     measured = "" if result.kind == "discrete" else " Delta changes with the units of measurement, the loss does not."
     what = "entropies" if result.kind == "discrete" else "differential entropies"
 
-    def figure(draw: Callable[..., Any], alt: str, caption: str) -> Figure:
-        return Figure(f"{alt}, in {unit} per example", f"{caption} In {unit} per example.", _svg(draw, result, unit))
+    def figure(draw: Callable[..., Any], alt: str, caption: str, subject: Any = result, height: float = 2.8) -> Figure:
+        words = f"{alt}, in {unit} per example"
+        drawn = svg_of(draw, subject, unit=unit, alt=words, height=height, prefix=draw.__name__.replace("_", "-"))
+        return Figure(f"{caption} In {unit} per example.", drawn)
 
-    return {
+    found = {
         "losses": figure(
             plots.losses,
             "Delta and irreducible ELBO loss of each scheme",
-            f"Delta, and the loss by which T2 keeps the ELBO below -H(X).{intervals}{measured}",
+            f"Delta, hatched, and the loss by which T2 keeps the ELBO below -H(X).{intervals}{measured}",
         ),
         "ceilings": figure(
             plots.ceilings,
             "ELBO ceilings of each scheme",
-            f"The ceilings that hold, and in grey -H(X){' with its interval' if estimate else ''}.{intervals} The "
-            "quoted bound is dashed because models may exceed it; where it is far from the ceilings, an arrow at the "
-            "edge gives its number.",
+            f"The ceilings that hold, and as a line -H(X){' with its interval' if estimate else ''}.{intervals} The "
+            "quoted bound is dashed because it is no ceiling: models of some laws exceed it, though not of every law. "
+            "Where it is far from the ceilings, an arrow at the edge gives its number.",
+            height=3.1,
         ),
         "growth": figure(
             plots.growth,
             "Delta and irreducible ELBO loss against the number of modalities",
-            f"The same of the first 1, 2, ... modalities: Delta dashed, ELBO loss solid.{intervals}{measured}",
+            f"The same of the first 1, 2, ... modalities: Delta hollow, ELBO loss filled.{intervals}{measured}",
         ),
         "entropy_profile": figure(
             plots.entropy_profile,
@@ -411,16 +412,32 @@ def _figures(result: IrreducibleError, unit: Unit) -> dict[str, Figure]:
             f"{_profile_meaning(result)}",
         ),
     }
+    if 1 < len(result.names) <= plots.MOST and not _singular(result):
+        mixtures = [b.scheme for b in result.schemes if b.generative_discrepancy]
+        confidence = (estimate and estimate.confidence) or 0.95
+        shown = max(mixtures, key=lambda scheme: len(scheme.weights), default=None)  # of the full posterior Delta is 0
+        atoms = information_atoms(result.entropies, [shown] if shown else [], confidence=confidence)
+        mark = f", and hatched what of it the Delta of {shown.label} counts" if shown else ""
+        found["information_diagram"] = figure(
+            plots.information_diagram,
+            "What each group of modalities shares that the others do not tell",
+            f"What the modalities of the filled dots share and the others do not tell{mark}. All bars together are "
+            f"H(X); shared by three or more, a bar may be negative.{intervals}{measured}",
+            atoms,
+            2.4 + 0.17 * len(result.names),
+        )
+    return found
 
 
-def _ladder_figure(ladder: Ladder, unit: Unit) -> Figure:
+def _ladder_figure(ladder: Ladder, unit: Unit, prefix: str) -> Figure:
     bracket = next((f", the thick bracket the {r.name}" for r in ladder.rungs if r.name.startswith("optimum")), "")
+    words = f"Numbers on the axis of the ELBO of {ladder.scheme}, in {unit} per example"
+    height = 0.7 + 0.36 * max(len(ladder.rungs), 1)
     return Figure(
-        f"Numbers on the axis of the ELBO of {ladder.scheme}, in {unit} per example",
         f"{ladder.scheme}, in {unit} per example, the highest number first: lines are values with their intervals"
         f"{bracket}. The quoted bound comes last and is dashed because it is refuted as a ceiling; an arrow at the "
         "edge is a number too far away to draw.",
-        _svg(plots.ladder, ladder, unit, height=1.0 + 0.52 * max(len(ladder.rungs), 1)),
+        svg_of(plots.ladder, ladder, unit=unit, alt=words, height=height, prefix=prefix),
     )
 
 
@@ -434,16 +451,3 @@ def _profile_meaning(result: IrreducibleError) -> str:
     if result.kind == "discrete":
         return gap
     return f"Sign, height and slope change with the units of measurement and mean nothing by themselves. {gap}"
-
-
-def _svg(draw: Callable[..., Any], subject: IrreducibleError | Ladder, unit: Unit, height: float = 4.2) -> str:
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure as Drawing
-
-    with rc_context({"svg.hashsalt": "multimodal-bounds", "svg.fonttype": "none", "font.size": 10}):
-        # as wide as a column of the page, so that its text is as large as the page's
-        drawing = Drawing(figsize=(4.8, height), layout="constrained")
-        draw(subject, drawing.subplots(), unit)
-        buffer = io.BytesIO()
-        drawing.savefig(buffer, format="svg", metadata={"Date": None})
-    return base64.b64encode(buffer.getvalue()).decode()

@@ -88,3 +88,11 @@ GUARANTEES: tuple[tuple[str, str], ...] = (
     ),
     ("none", "The data cannot support the number, so none is printed. The reason stands in its place."),
 )
+
+#: What one-sided bounds show, and what they do not.
+ONE_SIDED: tuple[str, ...] = (
+    "An upper bound of H(X), Delta or the distortion floor says how much may be lost at most by these quantities, not "
+    "that anything is: the true number may be anywhere below it",
+    "Minus the upper bound of H(X) is a log-likelihood that a density reaches on held-out rows, not a ceiling: for a "
+    "ceiling H(X) would have to be bounded from below, and losses do not do that",
+)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from bounds.page import render
 from bounds.theorems import Theorem, Verdict
 
 if TYPE_CHECKING:
@@ -44,17 +45,8 @@ def verdicts_to_json(verdicts: Sequence[Verdict]) -> str:
 
 def verdicts_to_html(theorems: Sequence[Theorem], verdicts: Sequence[Verdict]) -> str:
     """One page that needs no network: every claim with its verdict, proof and counterexample."""
-    from importlib.resources import files
-
-    from jinja2 import Environment
-
-    import bounds
-
-    source = files("bounds").joinpath("templates/theorems.html.j2").read_text(encoding="utf-8")
-    template = Environment(autoescape=True, trim_blocks=True).from_string(source)
     entries = [(theorem, verdict, show(theorem, verdict)) for theorem, verdict in zip(theorems, verdicts, strict=True)]
-    page: str = template.render(entries=entries, statuses=STATUSES, version=bounds.__version__)
-    return page
+    return render("theorems.html.j2", entries=entries, statuses=STATUSES)
 
 
 def show(theorem: Theorem, verdict: Verdict) -> str:

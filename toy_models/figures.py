@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ import torch
 
 from bounds.errors import InputError
 from bounds.output import check_writable, say
-from bounds.plots import COLOURS, Unit, in_unit
+from bounds.plots import COLOURS, training_curve
 from bounds.subsets import format_subset
 from toy_models.datasets import Modality
 from toy_models.generation.draws import Decode, Generative, between, from_prior, from_subset
@@ -20,12 +19,10 @@ from toy_models.generation.draws import Decode, Generative, between, from_prior,
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+__all__ = ["cross_generation", "interpolation", "sample_grid", "save_png", "training_curve"]
+
 #: Pixels between pictures, and between groups of them.
 GAP, GROUP_GAP = 1, 4
-#: One part in so many of a training need not be on the axis.
-EARLY = 10
-#: Height of the name of a ceiling, as a share of the axis.
-LABEL_ROOM = 0.06
 #: What black and white stand for, by default.
 Span = tuple[float, float]
 
@@ -137,73 +134,6 @@ def interpolation(
     encoded = format_subset(subset, [modality.name for modality in modalities], " + ")
     canvas.name_groups(ax, ["data", f"between the posterior means of {encoded}", "data"])
     return ax
-
-
-def training_curve(
-    curves: Mapping[str, Sequence[float] | np.ndarray],
-    ax: Axes,
-    *,
-    steps: int,
-    ceilings: Mapping[str, float] | None = None,
-    unit: Unit = "nats",
-) -> Axes:
-    """Objectives against steps of training, and ceilings as labelled horizontal lines.
-
-    A mean over a minibatch, with one draw of the latent, is noisy: a curve may be above its ceiling now and then. The
-    ceiling is for the objective of its name and the law that the examples are from; on training examples a model that
-    has learned them by heart is above it. The axis need not reach down to the first tenth of the training.
-
-    Args:
-        curves: label to values in nats, one for each block of steps; NaN is not drawn.
-        ax: what is drawn on.
-        steps: of a block, such as :data:`toy_models.train.BLOCK`.
-        ceilings: label to nats. The axis has room for them, so leave out what is far away.
-        unit: nats or bits.
-
-    Raises:
-        InputError: no curves, or a ceiling that is not finite.
-    """
-    for label, nats in (ceilings or {}).items():
-        if not math.isfinite(nats):
-            raise InputError(f"the ceiling {label!r} is {nats}: leave out what is not finite")
-    if not curves or steps < 1:
-        raise InputError(f"{len(curves)} curves of blocks of {steps} steps: give at least one curve and one step")
-    drawn = {label: [in_unit(float(v), unit) for v in values] for label, values in curves.items()}
-    for place, (label, values) in enumerate(drawn.items()):
-        x = [steps * (block + 1) for block in range(len(values))]
-        ax.plot(x, values, color=COLOURS[place % len(COLOURS)], linewidth=1.2, label=label)
-    heights = {label: in_unit(nats, unit) for label, nats in (ceilings or {}).items()}
-    learned = [v for values in drawn.values() for v in values[len(values) // EARLY :]]
-    matter = [v for v in (*learned, *heights.values()) if math.isfinite(v)]
-    if matter:
-        room = 0.05 * (max(matter) - min(matter) or 1.0)
-        ax.set_ylim(min(matter) - room, max(matter) + room)
-    _name_heights(ax, heights)
-    ax.set_xlabel("steps of training")
-    ax.set_ylabel(f"objective ({unit} per example)")
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False, fontsize="small", ncols=min(len(curves), 3))
-    ax.ticklabel_format(axis="y", useOffset=False)
-    return ax
-
-
-def _name_heights(ax: Axes, heights: Mapping[str, float]) -> None:
-    """Dashed lines, named beside the axes, where names cross no curve; those that are close are moved apart."""
-    low, high = ax.get_ylim()
-    place, beside = -math.inf, ax.get_yaxis_transform()
-    for label, height in sorted(heights.items(), key=lambda item: item[1]):
-        ax.axhline(height, color="0.3", linewidth=1, linestyle="dashed")
-        place = max(height, place + LABEL_ROOM * (high - low))
-        ax.annotate(
-            label,
-            xy=(1, height),
-            xytext=(1.04, place),
-            xycoords=beside,
-            textcoords=beside,
-            va="center",
-            color="0.3",
-            fontsize="small",
-            arrowprops={"arrowstyle": "-", "color": "0.3", "linewidth": 0.8, "shrinkA": 1, "shrinkB": 0},
-        )
 
 
 def save_png(draw: Callable[[Axes], Axes], path: Path, size: tuple[float, float] = (7, 4), dpi: int = 150) -> None:
