@@ -16,6 +16,8 @@ from bounds.density_audit import DensityModel
 from bounds.dependence_trees import chow_liu_floor
 from bounds.entropies import EntropyVector
 from bounds.errors import InputError, ObjectiveError, ParseError
+from bounds.estimators.conditional import conditional_bounds
+from bounds.estimators.one_sided import ConditionalBounds
 from bounds.evaluation import Evaluation
 from bounds.functional import TC, Functional, H, I
 from bounds.irreducible import IrreducibleError, irreducible_error
@@ -38,6 +40,7 @@ __all__ = [
     "Audit",
     "Collapse",
     "CommonCause",
+    "ConditionalBounds",
     "DensityModel",
     "Discrete",
     "EntropyVector",
@@ -62,6 +65,7 @@ __all__ = [
     "audit",
     "chow_liu_floor",
     "collapse",
+    "conditional_bounds",
     "distortion_floor",
     "elbo_ceiling",
     "entropy",

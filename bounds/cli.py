@@ -9,22 +9,32 @@ import argparse
 import json
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
 from bounds.auditing import FALSE_ALARMS, SIZE, audit
+from bounds.conditional_report import one_sided_to_html, one_sided_to_json, one_sided_to_terminal
 from bounds.demo import DATASETS
-from bounds.errors import InputError
+from bounds.errors import InputError, NoEstimateError
 from bounds.estimators import ESTIMATORS
+from bounds.estimators.conditional import conditional_bounds
+from bounds.estimators.one_sided import ConditionalBounds
 from bounds.evaluation_files import FIELDS, read_evaluation
 from bounds.irreducible import Data, IrreducibleError, irreducible_error
 from bounds.ladder import Ladder, ladders
+from bounds.likelihood.predictive import PREDICTORS
 from bounds.optimum import SECONDS, optimal_elbo
 from bounds.output import check_writable, print_rich, progress, run, say, standard_output, write
 from bounds.readers import read
 from bounds.report import Unit, to_html, to_json, to_terminal
+from bounds.samples import Samples
 from bounds.schemes import parse_scheme
 from bounds.shannon import prove
+from bounds.streaming import Streamed, stream, suits_memory
 from bounds.theorem_report import show, verdicts_to_html, verdicts_to_json, verdicts_to_markdown, verdicts_to_terminal
 from bounds.theorems import DEFAULT_EXAMPLES, find
 from bounds.theorems.registry import verify_all
@@ -34,11 +44,19 @@ if TYPE_CHECKING:
 
 _Item = TypeVar("_Item")
 
+#: For the optimum of each scheme of a demo: a page must not keep anybody waiting.
+_DEMO_SECONDS = 1.0
+
+_OFFER = "--conditional linear (or boosting)"
+
 _DATA_HELP = """\
 DATA is one of
   law.npz      array 'pmf' (one axis per variable) or 'cov'; optional 'names' of modalities, their 'sizes' and 'units'
   samples.npz  one array per modality, rows first
   table.csv, table.parquet  one row per example; --modalities maps columns, default one modality per column
+"""
+_PARTS_HELP = """\
+  'parts/*.parquet', or a folder of .parquet or .csv files: parts of one table, read one after the other
 """
 
 
@@ -68,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         "irreducible",
         help="irreducible error, ELBO ceilings and the paper's Delta of a data set or a known law",
         description="The irreducible error of a data set or a known law, for several schemes at once.",
-        epilog=_DATA_HELP,
+        epilog=_DATA_HELP + _PARTS_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_data(irreducible)
@@ -81,6 +99,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="KIND",
         help="also the ceiling for decoders with a likelihood: gaussian:0.75, gaussian:learned, laplace:0.5, bernoulli",
     )
+    irreducible.add_argument(
+        "--conditional",
+        choices=PREDICTORS,
+        help="also one-sided bounds from the held-out losses of such predictors, for samples of any kind",
+    )
+    irreducible.add_argument("--seed", type=int, default=0, metavar="S", help="of --conditional's folds (default 0)")
+    _add_streaming(irreducible)
     irreducible.add_argument(
         "--html", type=Path, metavar="FILE", help="also write one self-contained page with figures"
     )
@@ -102,6 +127,26 @@ def _parser() -> argparse.ArgumentParser:
     _add_audit(commands)
     _add_theorems(commands)
     return parser
+
+
+def _add_streaming(parser: argparse.ArgumentParser) -> None:
+    streaming = parser.add_argument_group("data larger than memory")
+    streaming.add_argument(
+        "--engine",
+        choices=("auto", "memory", "stream", "dask"),
+        default="auto",
+        help="memory reads all rows; stream merges statistics of parts of any size; dask does so on many machines; "
+        "auto streams parts, and a file that does not fit",
+    )
+    streaming.add_argument(
+        "--scheduler", metavar="ADDRESS", help="of a Dask cluster (default: one on this machine, a worker a core)"
+    )
+    streaming.add_argument(
+        "--keep", metavar="FOLDER", help="keep the statistics of each part there, and do not get them again"
+    )
+    streaming.add_argument(
+        "--skip-damaged", action="store_true", help="leave out parts that cannot be read, with a warning for each"
+    )
 
 
 def _add_optimum(commands: Any) -> None:
@@ -226,20 +271,105 @@ def _irreducible(options: argparse.Namespace) -> int:
         raise InputError(f"--html {options.html} is the data file: choose another name")
     if options.html:
         check_writable(options.html)
+    if _streams(options):
+        return _irreducible_of_stream(options)
     data = read(options.data, options.modalities, _types(options.type))
-    result = _bound(data, options, source=Path(options.data).name)
+    if options.conditional and not isinstance(data, Samples):
+        raise InputError(f"--conditional is about rows, and {options.data} is a law: its entropies are known")
+    try:
+        result = _bound(data, options, source=Path(options.data).name)
+    except NoEstimateError as error:
+        if not options.conditional:
+            raise InputError(f"{error}. For one-sided bounds, which need no such estimator, add {_OFFER}") from None
+        return _one_sided(data, options, str(error))
+    conditional = _predicted(data, options) if options.conditional else None
+    if isinstance(data, Samples) and result.entropy.value is None and not conditional:
+        say(f"bounds: for one-sided bounds of what has no number add {_OFFER}")
     rungs: tuple[Ladder, ...] = ()
     if options.html or options.likelihood:
         with progress() as bar:
             rungs = ladders(data, result, likelihood=options.likelihood, progress=lambda label: _Certifying(bar, label))
     with standard_output():
         if options.json:
-            print(to_json(result, rungs))
+            print(to_json(result, rungs, conditional))
         else:
-            print_rich(to_terminal(result, _unit(options), rungs), "")
+            shown = [one_sided_to_terminal(conditional, _unit(options))] if conditional else []
+            print_rich(to_terminal(result, _unit(options), rungs), *shown, "")
     if options.html:
-        write(options.html, to_html(result, _unit(options), rungs))
+        write(options.html, to_html(result, _unit(options), rungs, conditional))
     return 0
+
+
+def _streams(options: argparse.Namespace) -> bool:
+    """Whether DATA is streamed; options that are about streams or rows alone are refused where they do not belong."""
+    streams = options.engine in ("stream", "dask") or (options.engine == "auto" and not suits_memory(options.data))
+    wrong = {
+        "--likelihood": streams and options.likelihood,
+        "--conditional": streams and options.conditional,
+        "--scheduler": options.engine != "dask" and options.scheduler,
+        "--keep": not streams and options.keep,
+        "--skip-damaged": not streams and options.skip_damaged,
+    }
+    for option in (name for name, given in wrong.items() if given):
+        if option == "--scheduler":
+            raise InputError("--scheduler is for --engine dask: add that")
+        if streams:
+            raise InputError(f"{option} needs rows, and a stream keeps statistics alone: leave it out")
+        raise InputError(f"{option} is for data in parts: add --engine stream or dask")
+    return streams
+
+
+def _irreducible_of_stream(options: argparse.Namespace) -> int:
+    with progress() as bar:
+
+        def track(items: Iterable[_Item], description: str, total: int) -> Iterable[_Item]:
+            return bar.track(items, total=total, description=description)
+
+        found: Streamed = stream(
+            options.data,
+            options.modalities,
+            _types(options.type),
+            engine="dask" if options.engine == "dask" else "stream",
+            scheduler=options.scheduler,
+            keep=options.keep,
+            skip_damaged=options.skip_damaged,
+            track=track,
+        )
+    result = _bound(found.statistics, options, source=found.statistics.source)
+    result = replace(result, warnings=(*found.warnings, *result.warnings))
+    _show([result], options)
+    if options.html:
+        write(options.html, to_html(result, _unit(options)))
+    return 0
+
+
+def _one_sided(data: Any, options: argparse.Namespace, refused: str) -> int:
+    """What held-out losses show, where that is all that can be had."""
+    found = _predicted(data, options)
+    with standard_output():
+        if options.json:
+            print(one_sided_to_json(found, refused))
+        else:
+            print_rich(one_sided_to_terminal(found, _unit(options), refused), "")
+    if options.html:
+        write(options.html, one_sided_to_html(found, _unit(options), refused))
+    return 0
+
+
+def _predicted(data: Any, options: argparse.Namespace) -> ConditionalBounds:
+    with progress() as bar:
+
+        def track(items: Iterable[_Item], description: str, total: int) -> Iterable[_Item]:
+            return bar.track(items, total=total, description=description)
+
+        return conditional_bounds(
+            data,
+            options.scheme or ("mvae", "mmvae", "mopoe"),
+            predictor=options.conditional,
+            confidence=options.confidence,
+            rng=np.random.default_rng(options.seed),
+            track=track,
+        )
 
 
 def _optimum(options: argparse.Namespace) -> int:
@@ -315,11 +445,14 @@ def _demo(options: argparse.Namespace) -> int:
                 raise
             say(f"bounds: left out {name}: {error}")
             continue
-        results.append(_bound(data, options, source=name))
-    _show(results, options)
-    for result in results:
+        results.append((data, _bound(data, options, source=name)))
+    _show([result for _, result in results], options)
+    for data, result in results:
         page = pages[result.source]
-        write(page, to_html(result, _unit(options)))
+        with progress() as bar:
+            watch = partial(_Certifying, bar)
+            rungs = ladders(data, result, seconds=_DEMO_SECONDS, progress=watch)
+        write(page, to_html(result, _unit(options), rungs))
         if options.open:
             import webbrowser
 

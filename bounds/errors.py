@@ -19,5 +19,9 @@ class ParseError(InputError):
         self.position = position
 
 
+class NoEstimateError(InputError):
+    """Data whose entropies no estimator supports; one-sided bounds need none (:func:`bounds.conditional_bounds`)."""
+
+
 class ObjectiveError(InputError):
     """A bound asked for an objective for which it does not hold; the message says which one does."""

@@ -18,18 +18,21 @@ from bounds.ceilings import (
     total_correlation_term,
 )
 from bounds.entropies import EntropyVector
-from bounds.errors import InputError
-from bounds.estimators import estimate
+from bounds.errors import InputError, NoEstimateError
+from bounds.estimators import ESTIMATORS, estimate
 from bounds.joints import Law, check_countable
 from bounds.objectives import OBJECTIVES
 from bounds.progress import Track, no_progress
 from bounds.quantity import Quantity
 from bounds.samples import Samples
-from bounds.schemes import FAMILIES, SubsetScheme, parse_scheme
+from bounds.schemes import FAMILIES, SubsetScheme, parse_schemes
+from bounds.statistics import JointCounts, Moments
 from bounds.subsets import format_subset, mask_of, members
 
+#: What entropies are estimated from: rows, or statistics that stand for them.
+Estimated = Samples | JointCounts | Moments
 #: What bounds can be computed for.
-Data = Law | Samples | EntropyVector | Mapping[str, np.ndarray]
+Data = Law | Samples | JointCounts | Moments | EntropyVector | Mapping[str, np.ndarray]
 
 #: Importance samples of the published MMVAE objective (its code's default).
 PUBLISHED_K = 30
@@ -176,7 +179,8 @@ def irreducible_error(
     """Delta, the distortion floor, the irreducible ELBO loss and the ceilings, for data and one or more schemes.
 
     Args:
-        data: a law, a data set, a mapping of modality names to arrays, or entropies got elsewhere.
+        data: a law, a data set, a mapping of modality names to arrays, statistics that stand for rows (of
+            :func:`bounds.streaming.stream`), or entropies got elsewhere.
         scheme: schemes, or their names (``mvae``, ``mmvae``, ``mopoe``, ``mvae-subsampled``, or weights such as
             ``"image:1/2,image+text:1/2"``).
         estimator: for samples, see :func:`bounds.estimators.estimate`.
@@ -185,7 +189,8 @@ def irreducible_error(
         track: shows progress, as ``rich.progress.track`` does.
 
     Raises:
-        InputError: schemes that do not fit the data, too many modalities, or data that no estimator supports.
+        InputError: schemes that do not fit the data, or too many modalities.
+        NoEstimateError: data that no estimator supports.
 
     >>> from bounds import Discrete
     >>> copy = Discrete([[0.5, 0.0], [0.0, 0.5]])
@@ -198,13 +203,13 @@ def irreducible_error(
     names = data.modality_names if isinstance(data, EntropyVector) else data.names
     # What cannot be done is refused before any work.
     check_countable(names)
-    schemes = _schemes(scheme, names)
+    schemes = parse_schemes(scheme, names)
     h, choice, warnings = _entropies(data, estimator, track)
     coarse = h.at_modality_level()
     return IrreducibleError(
-        source=source or (data.source if isinstance(data, Samples) else type(data).__name__),
+        source=source or (data.source if isinstance(data, Estimated) else type(data).__name__),
         kind=h.kind,
-        n=data.n if isinstance(data, Samples) else None,
+        n=data.n if isinstance(data, Estimated) else None,
         names=names,
         unit_names=h.names,
         choice=choice,
@@ -216,35 +221,27 @@ def irreducible_error(
     )
 
 
-def _understood(data: Data) -> Law | Samples | EntropyVector:
+def _understood(data: Data) -> Law | Estimated | EntropyVector:
     if isinstance(data, Mapping):
         return Samples.from_arrays(data)
-    if isinstance(data, Law | Samples | EntropyVector):
+    if isinstance(data, Law | Estimated | EntropyVector):
         return data
     raise InputError(f"{type(data).__name__} is neither a law, samples, entropies nor a mapping of arrays")
 
 
-def _schemes(scheme: SubsetScheme | str | Sequence[SubsetScheme | str], names: Sequence[str]) -> list[SubsetScheme]:
-    listed = [scheme] if isinstance(scheme, str | SubsetScheme) else list(scheme)
-    if not listed:
-        raise InputError(f"no scheme: give at least one of {', '.join(FAMILIES)}")
-    schemes = [parse_scheme(item, names) if isinstance(item, str) else item for item in listed]
-    labels = [one.label for one in schemes]
-    if len(set(labels)) < len(labels):
-        raise InputError(
-            f"scheme {max(labels, key=labels.count)!r} is given twice: give each one once, or other labels"
-        )
-    return schemes
-
-
 def _entropies(
-    data: Law | Samples | EntropyVector, estimator: str, track: Track
+    data: Law | Estimated | EntropyVector, estimator: str, track: Track
 ) -> tuple[EntropyVector, str, tuple[str, ...]]:
     """Entropies at the level of the units, how they were got, and warnings."""
     if isinstance(data, EntropyVector):
         return data, f"entropies as given ({data.method})", ()
-    if isinstance(data, Samples):
-        found = estimate(data, estimator, track)
+    if isinstance(data, Estimated):
+        if estimator not in ESTIMATORS:
+            raise InputError(f"unknown estimator {estimator!r}: use one of {', '.join(ESTIMATORS)}")
+        try:
+            found = estimate(data, estimator, track)
+        except InputError as error:
+            raise NoEstimateError(str(error)) from None
         return found.entropies, found.choice, found.warnings
     finer = len(data.layout.unit_names) > len(data.names)
     h = data.unit_entropies(track) if finer else data.entropy_vector(track)

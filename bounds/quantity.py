@@ -49,7 +49,15 @@ class Quantity:
             how = self.method if self.method.startswith("exact") else f"exact: {self.method}"
             return f"{self.name} = {self.value:.6f} nats ({how})"
         level = f" at {self.confidence:.0%}" if self.confidence is not None else ""
-        span = "" if self.low is None or self.high is None else f" [{self.low:.4f}, {self.high:.4f}]{level}"
+        match self.low, self.high:
+            case None, None:
+                span = ""
+            case None, high:
+                span = f" (at most {high:.4f}{level})"
+            case low, None:
+                span = f" (at least {low:.4f}{level})"
+            case low, high:
+                span = f" [{low:.4f}, {high:.4f}]{level}"
         return f"{self.name} = {self.value:.4f}{span} nats ({self.guarantee}: {self.method})"
 
     def _repr_html_(self) -> str:

@@ -73,22 +73,29 @@ def relative_certificate(
     error = float(differences.std(ddof=1)) / math.sqrt(n)
     quantile = float(stdtrit(n - 1, confidence))
     low = mean - quantile * error
-    notes = (_HELD_OUT, _SAME_MEASURE, _TAILS, *_skewed(differences, quantile, confidence))
+    notes = (_HELD_OUT, _SAME_MEASURE, _TAILS, *long_tail(differences, quantile, confidence, "differences"))
     return Quantity(name, mean, low, math.inf, confidence, method, "asymptotic", theorem, notes)
 
 
-def _skewed(differences: np.ndarray, quantile: float, confidence: float) -> tuple[str, ...]:
-    """A note where a long lower tail makes false certificates more frequent, by Edgeworth's first term."""
-    deviations = differences - differences.mean()
+def long_tail(rows: np.ndarray, quantile: float, confidence: float, what: str) -> tuple[str, ...]:
+    """A note where a long lower tail makes lower limits of a mean fail more often, by Edgeworth's first term.
+
+    Args:
+        rows: ``(N,)``, of which the mean is bounded.
+        quantile: of the limit, in standard errors.
+        confidence: of the limit.
+        what: the rows are, in the plural.
+    """
+    deviations = rows - rows.mean()
     spread = float(np.mean(deviations**2)) ** 1.5
     skewness = float(np.mean(deviations**3)) / spread if spread > 0 else 0.0
     density = math.exp(-(quantile**2) / 2) / math.sqrt(2 * math.pi)
-    more = -skewness * (2 * quantile**2 + 1) * density / (6 * math.sqrt(len(differences)))
+    more = -skewness * (2 * quantile**2 + 1) * density / (6 * math.sqrt(len(rows)))
     if more <= MAX_SKEWED:
         return ()
     return (
-        f"the differences have a long lower tail (skewness {skewness:.1f}): expect about {1 - confidence + more:.1%} "
-        f"of such certificates to be false instead of {1 - confidence:.1%}; more examples bring it down",
+        f"the {what} have a long lower tail (skewness {skewness:.1f}): expect about {1 - confidence + more:.1%} "
+        f"of such limits to be false instead of {1 - confidence:.1%}; more examples bring it down",
     )
 
 

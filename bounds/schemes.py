@@ -257,6 +257,29 @@ def parse_scheme(text: str, names: Sequence[str]) -> SubsetScheme:
     return SubsetScheme(weights, len(names), names=names, label=text.strip())
 
 
+def parse_schemes(
+    scheme: SubsetScheme | str | Sequence[SubsetScheme | str], names: Sequence[str]
+) -> list[SubsetScheme]:
+    """One or more schemes, given themselves or as :func:`parse_scheme` reads them.
+
+    Raises:
+        InputError: none, two of one label, or what cannot be read.
+
+    >>> [one.label for one in parse_schemes(["mvae", mmvae(2)], ["image", "text"])]
+    ['mvae', 'mmvae']
+    """
+    listed = [scheme] if isinstance(scheme, str | SubsetScheme) else list(scheme)
+    if not listed:
+        raise InputError(f"no scheme: give at least one of {', '.join(FAMILIES)}")
+    schemes = [parse_scheme(item, names) if isinstance(item, str) else item for item in listed]
+    labels = [one.label for one in schemes]
+    if len(set(labels)) < len(labels):
+        raise InputError(
+            f"scheme {max(labels, key=labels.count)!r} is given twice: give each one once, or other labels"
+        )
+    return schemes
+
+
 def _check_count(n_modalities: int) -> None:
     if not isinstance(n_modalities, int | np.integer) or n_modalities < 1:
         raise InputError(f"the number of modalities is {n_modalities}: give an integer of at least 1")

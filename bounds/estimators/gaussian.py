@@ -13,7 +13,7 @@ from bounds.columns import smallest_step
 from bounds.entropies import EntropyVector
 from bounds.errors import InputError
 from bounds.estimators.base import Estimate, tied
-from bounds.intervals import InfluenceInterval
+from bounds.gaussian_interval import InfluenceInterval
 from bounds.joints import Gaussian
 from bounds.lattice import correlation, half_logdet
 from bounds.layout import Layout

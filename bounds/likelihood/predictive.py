@@ -144,7 +144,7 @@ def _numbers(
         centre = float(np.median(target)) if absolute else float(target.mean())
         found = np.full(len(new), centre)
     else:
-        found = _fitted(_regressor(fitting, absolute), features[fit], target).predict(features[new])
+        found = fitted(regressor(fitting, absolute), features[fit], target).predict(features[new])
     if isinstance(column.noise, BernoulliNoise):
         margin = 0.5 / (len(fit) + 1)
         found = np.clip(found, margin, 1 - margin)
@@ -161,11 +161,12 @@ def _classes(
     if features is None or len(present) == 1:
         found += np.bincount(target, minlength=column.alphabet) / len(fit)
     else:
-        found[:, present] = _fitted(_classifier(fitting), features[fit], target).predict_proba(features[new])
+        found[:, present] = fitted(_classifier(fitting), features[fit], target).predict_proba(features[new])
     return np.asarray((len(fit) * found + 1 / column.alphabet) / (len(fit) + 1))
 
 
-def _regressor(fitting: Fitting, absolute: bool) -> Any:
+def regressor(fitting: Fitting, absolute: bool) -> Any:
+    """One of scikit-learn's that has not been fitted, for medians or means; a linear one takes several targets too."""
     if fitting.predictor == "boosting":
         from sklearn.ensemble import HistGradientBoostingRegressor
 
@@ -194,8 +195,8 @@ def _seed(fitting: Fitting) -> int:
     return int(fitting.rng.integers(2**31))
 
 
-def _fitted(model: Any, features: np.ndarray, target: np.ndarray) -> Any:
-    """A fit that has not converged, or is ill-conditioned, is a predictor too: its held-out loss says how good."""
+def fitted(model: Any, features: np.ndarray, target: np.ndarray) -> Any:
+    """The model. If it has not converged, or is ill-conditioned, it predicts too: its held-out loss says how well."""
     from scipy.linalg import LinAlgWarning
     from sklearn.exceptions import ConvergenceWarning
 

@@ -1,0 +1,234 @@
+"""Statistics of a dataset of any size, from its parts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from bounds.columns import _EXACT_INTEGERS as EXACT_INTEGERS
+from bounds.columns import ATOM_ROWS, ATOM_SHARE, ColumnType, smallest_step
+from bounds.columns import _constant as constant
+from bounds.columns import _detect as detect
+from bounds.columns import _whole as whole
+from bounds.errors import InputError
+from bounds.progress import Track, no_progress
+from bounds.statistics import JointCounts, Moments, Statistics
+from bounds.streaming.csv_types import CsvCounts
+from bounds.streaming.dask_engine import OnDask, client
+from bounds.streaming.engines import Engine, OneByOne
+from bounds.streaming.keep import Kept
+from bounds.streaming.numbers import Numbers
+from bounds.streaming.parts import DamagedPartError, find_parts
+from bounds.streaming.plan import Plan, PlannedColumn, guess, make_plan
+from bounds.streaming.symbols import SymbolCounts
+from bounds.streaming.tasks import Outcome, Statistic, Task, Wanted
+
+_FEW_ROWS = "the data have {}: entropies are estimated from many"
+_DOING: dict[Wanted, str] = {"symbols": "counting", "numbers": "averaging"}
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """Statistics of a dataset, and what to know about them: parts that were left out."""
+
+    statistics: Statistics
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What one pass got of which columns; ``None`` where there was nothing to get."""
+
+    columns: tuple[PlannedColumn, ...]
+    statistic: Statistic | None
+
+
+def stream(
+    data: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    modalities: Sequence[str] = (),
+    types: Mapping[str, str] | None = None,
+    *,
+    engine: Literal["stream", "dask"] = "stream",
+    scheduler: str | None = None,
+    keep: str | os.PathLike[str] | None = None,
+    skip_damaged: bool = False,
+    track: Track = no_progress,
+) -> Streamed:
+    """Joint counts of discrete columns, or means and covariances of continuous ones, from parts of any number and size.
+
+    The result is that of all rows in memory: exactly for counts, to rounding for moments. Types are declared, or
+    detected by the same rule; if the first rows mislead about them, the parts are read once more.
+
+    Args:
+        data: a file, a folder, a pattern such as ``"parts/*.parquet"``, or a list of files; .parquet or .csv.
+        modalities, types: as for :func:`bounds.readers.read`.
+        engine: ``"stream"`` for one part after the other on this machine, ``"dask"`` for the workers of a cluster.
+        scheduler: address of the cluster's scheduler; by default a cluster of this machine's cores.
+        keep: a folder for the statistics of each part, so that a repeated run does only what is missing.
+        skip_damaged: leave out parts that cannot be read, with a warning that names them.
+        track: shows progress.
+
+    Raises:
+        InputError: no parts, damaged ones (named, each with its cause), columns or types that differ between parts,
+            missing values, columns of both kinds, too many distinct rows, Dask that is not there or does not answer.
+    """
+    parts = find_parts(data)
+    kept = Kept(keep) if keep else None
+    with ExitStack() as stack:
+        runs: Engine = OneByOne(track, kept)
+        if engine == "dask":
+            runs = OnDask(stack.enter_context(client(scheduler)), track, kept)
+        elif scheduler:
+            raise InputError("a scheduler is for engine 'dask'")
+        return _Stream(runs, parts, skip_damaged, kept is not None).run(modalities, types, _source(data))
+
+
+def _source(data: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> str:
+    if isinstance(data, str | os.PathLike):
+        return os.path.basename(os.fspath(data).rstrip("/")) or os.fspath(data)
+    return f"{len(data)} parts"
+
+
+class _Stream:
+    """The passes over the parts, and which parts are still in."""
+
+    def __init__(self, engine: Engine, parts: Sequence[str], skip_damaged: bool, kept: bool) -> None:
+        self._engine, self._parts, self._skip, self._kept = engine, list(parts), skip_damaged, kept
+        self._left_out: dict[str, str] = {}
+
+    def run(self, modalities: Sequence[str], types: Mapping[str, str] | None, source: str) -> Streamed:
+        """One pass if the guess of the types is right, otherwise one more with the right ones."""
+        plan, kinds = self._plan(modalities, types)
+        found = self._pass(plan, kinds)
+        decided = self._decide(plan, found)
+        if decided != kinds or _mixed(kinds):
+            kinds = decided
+            if _mixed(kinds):
+                listed = ", ".join(f"{name} is {kind}" for name, kind in kinds.items())
+                raise InputError(
+                    f"streams need columns of one kind, and {listed}: choose columns with --modalities, declare types, "
+                    "or read data that fit into memory with --engine memory"
+                )
+            found = self._pass(plan, kinds)
+            if self._decide(plan, found) != kinds:
+                raise InputError(f"{source}: the parts changed while they were read")
+        warnings = tuple(f"left out, as it cannot be read: {cause}" for cause in self._left_out.values())
+        return Streamed(_built(plan, found, source), warnings)
+
+    def _plan(self, modalities: Sequence[str], types: Mapping[str, str] | None) -> tuple[Plan, dict[str, ColumnType]]:
+        """The plan and the guessed types, from the first part that has rows."""
+        counted = None
+        if self._parts[0].lower().endswith(".csv"):
+            total = self._total(Task("csv"), "reading types")
+            assert isinstance(total, CsvCounts)
+            counted = total
+        damaged: dict[str, str] = {}
+        plan = None
+        for part in self._parts:
+            try:
+                plan = plan or make_plan(part, modalities, types, counted)
+                kinds = guess(part, plan)
+            except DamagedPartError as error:
+                damaged[part] = str(error)
+                continue
+            if kinds:
+                return plan, kinds
+        if damaged:
+            self._check(Outcome(None, damaged, frozenset(damaged)))
+        raise InputError(_FEW_ROWS.format("no rows"))
+
+    def _pass(self, plan: Plan, kinds: Mapping[str, ColumnType]) -> _Found:
+        """The statistic that suits the types; for those of both kinds that which decides the doubtful ones."""
+        if not _mixed(kinds):
+            wanted: Wanted = "symbols" if "discrete" in kinds.values() else "numbers"
+            columns = plan.columns
+        else:
+            wanted, columns = "numbers", tuple(column for column in plan.columns if not column.settled)
+            if not columns:
+                return _Found(columns, None)
+        return _Found(columns, self._total(Task(wanted, plan, columns), _DOING[wanted]))
+
+    def _total(self, task: Task, description: str) -> Statistic:
+        outcome = self._engine.total(task, self._parts, description)
+        self._check(outcome)
+        if outcome.statistic is None:
+            raise InputError("no part is left")
+        return outcome.statistic
+
+    def _check(self, outcome: Outcome) -> None:
+        """Leaves out damaged parts if that was asked for, and otherwise refuses, naming all of them."""
+        if outcome.failures and not (self._skip and set(outcome.failures) <= outcome.damaged):
+            causes = list(outcome.failures.values())
+            if len(self._parts) == 1:
+                raise InputError(causes[0])
+            shown = "; ".join(causes[:5]) + (f"; and {len(causes) - 5} more" if len(causes) > 5 else "")
+            advice = "repair them" if set(outcome.failures) - outcome.damaged else "repair them, or add --skip-damaged"
+            rest = "" if self._kept else " (--keep FOLDER keeps what was got of the others)"
+            raise InputError(f"{len(causes)} of {len(self._parts)} parts cannot be used: {shown}. {advice}{rest}")
+        self._left_out.update(outcome.failures)
+        self._parts = [part for part in self._parts if part not in outcome.failures]
+        if not self._parts:
+            raise InputError(f"no part is left: {next(iter(self._left_out.values()))}")
+
+    def _decide(self, plan: Plan, found: _Found) -> dict[str, ColumnType]:
+        """The type of every column by the rule of :meth:`bounds.samples.Samples.from_arrays`."""
+        kinds: dict[str, ColumnType] = {column.name: column.settled for column in plan.columns if column.settled}
+        statistic = found.statistic
+        if statistic is None:
+            return kinds
+        if isinstance(statistic, CsvCounts) or statistic.n < 2:
+            raise InputError(_FEW_ROWS.format("one row" if getattr(statistic, "n", 0) else "no rows"))
+        for i, column in enumerate(found.columns):
+            if isinstance(statistic, SymbolCounts):
+                kinds[column.name] = _kind(column, statistic.symbols[i], statistic.margin(i))
+            else:
+                kinds[column.name] = self._kind_of_numbers(plan, column, statistic, i)
+        return kinds
+
+    def _kind_of_numbers(self, plan: Plan, column: PlannedColumn, found: Numbers, i: int) -> ColumnType:
+        values, counts = found.profile.values[i], found.profile.counts[i]
+        if values is not None and counts is not None:
+            return _kind(column, values, counts)
+        if column.declared:
+            return column.declared
+        # There are more than MAX_SYMBOLS values, so the column is continuous, unless one of them is an atom.
+        if found.profile.buckets[i].max() > max(ATOM_ROWS, ATOM_SHARE * found.n):
+            exact = self._total(Task("symbols", plan, (column,)), f"looking for atoms in {column.name}")
+            assert isinstance(exact, SymbolCounts)
+            return _kind(column, exact.symbols[0], exact.margin(0))
+        if found.profile.largest[i] > EXACT_INTEGERS:
+            raise InputError(
+                f"{column.label} holds whole numbers beyond 2^53, which lose digits as continuous values: "
+                "declare it discrete (codes, identifiers), or subtract an offset"
+            )
+        return "continuous"
+
+
+def _mixed(kinds: Mapping[str, ColumnType]) -> bool:
+    return len(set(kinds.values())) > 1
+
+
+def _kind(column: PlannedColumn, distinct: np.ndarray, counts: np.ndarray) -> ColumnType:
+    """The type of a column from its values and their counts, as :func:`bounds.columns.code` decides."""
+    if len(distinct) == 1 and (column.declared != "discrete" if column.numeric else not column.declared):
+        raise constant(column.label, column.declared)
+    return column.settled or detect(column.label, distinct, counts)
+
+
+def _built(plan: Plan, found: _Found, source: str) -> Statistics:
+    statistic = found.statistic
+    if isinstance(statistic, Numbers):
+        moments = statistic.moments
+        return Moments(plan.layout, moments.n, moments.mean, moments.scatter, source)
+    assert isinstance(statistic, SymbolCounts)
+    widths = tuple(
+        smallest_step(symbols) if column.numeric and not whole(symbols) else 0.0
+        for column, symbols in zip(plan.columns, statistic.symbols, strict=True)
+    )
+    alphabets = tuple(len(symbols) for symbols in statistic.symbols)
+    return JointCounts(plan.layout, statistic.columns, alphabets, statistic.counts, source, widths)
