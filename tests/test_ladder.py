@@ -198,7 +198,7 @@ def test_a_ceiling_known_from_below_refutes_nothing():
 def test_entropies_alone_have_no_optimum():
     (found,) = climb(XOR.entropy_vector())
     assert [rung.name for rung in found.rungs] == ["-H(X)", "ELBO ceiling", "-distortion floor", "quoted bound"]
-    assert any("known for discrete laws only" in note for note in found.notes)
+    assert any("entropies alone do not tell it" in note for note in found.notes)
 
 
 def test_a_sum_of_elbos_has_no_ladder():

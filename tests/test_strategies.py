@@ -23,7 +23,7 @@ from bounds.strategies import (
     tabular_models,
 )
 
-GUIDE = Path(__file__).parents[1] / "docs" / "property_testing.md"
+GUIDE = Path(__file__).parents[1] / "docs" / "property-testing.md"
 #: A search for one case: the corners must be common enough for it.
 SEARCH = settings(max_examples=500, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
