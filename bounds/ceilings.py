@@ -8,14 +8,15 @@ factorises over the finer units. Formulas are written once, over bitmasks of uni
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from bounds.entropies import EntropyVector
+from bounds.entropies import EntropyVector, chosen
 from bounds.errors import ObjectiveError
 from bounds.formulas import discrepancy, joint_entropy, total_correlation, unseen_entropies
 from bounds.objectives import OBJECTIVES, Ceiling, ceiling_of
-from bounds.quantity import Quantity
+from bounds.quantity import Guarantee, Quantity
 from bounds.schemes import SubsetScheme
 
 _MEASUREMENT_UNITS = (
@@ -149,7 +150,8 @@ def _simultaneous(h: EntropyVector, ceiling: Ceiling, found: Quantity, confidenc
     if found.value is None or h.interval is None or len(functionals) < 2:
         return found
     each = 1 - (1 - confidence) / len(functionals)
-    known = {one: h.interval(one, each) for one in functionals if not isinstance(h.value(one), str)}
+    intervals = {one: chosen(h.interval, one) for one in functionals if not isinstance(h.value(one), str)}
+    known = {one: interval(one, each) for one, interval in intervals.items()}
     low, high = 0.0, 0.0
     for choice in ceiling.choices:
         among = [one for one in choice.among if one.functional in known]
@@ -159,9 +161,16 @@ def _simultaneous(h: EntropyVector, ceiling: Ceiling, found: Quantity, confidenc
         found,
         low=low if math.isfinite(low) else None,
         high=high if math.isfinite(high) else None,
+        guarantee=_weakest([interval.guarantee for interval in intervals.values()]),
         method=f"{found.method}; lowest of {len(functionals)} ceilings that hold, their intervals at {each:.6g} each "
         f"and so at {confidence:.6g} together",
     )
+
+
+def _weakest(guarantees: Iterable[Guarantee]) -> Guarantee:
+    """What several intervals together promise."""
+    order: tuple[Guarantee, ...] = ("none", "model-based", "asymptotic", "guaranteed")
+    return min(guarantees, key=order.index)
 
 
 def _end(end: float | None, sign: int) -> float:

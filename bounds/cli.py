@@ -20,7 +20,7 @@ from bounds.auditing import FALSE_ALARMS, SIZE, audit
 from bounds.conditional_report import one_sided_to_html, one_sided_to_json, one_sided_to_terminal
 from bounds.demo import DATASETS
 from bounds.errors import InputError, NoEstimateError
-from bounds.estimators import ESTIMATORS
+from bounds.estimators import ESTIMATORS, INTERVALS
 from bounds.estimators.conditional import conditional_bounds
 from bounds.estimators.one_sided import ConditionalBounds
 from bounds.evaluation_files import FIELDS, read_evaluation
@@ -92,6 +92,19 @@ def _parser() -> argparse.ArgumentParser:
     _add_data(irreducible)
     irreducible.add_argument(
         "--estimator", choices=ESTIMATORS, default="auto", help="how entropies of samples are estimated (default auto)"
+    )
+    irreducible.add_argument(
+        "--interval",
+        choices=INTERVALS,
+        default="auto",
+        help="auto: the narrowest that the rows justify (default); guaranteed: for every number of discrete rows",
+    )
+    irreducible.add_argument(
+        "--block",
+        type=int,
+        default=1,
+        metavar="ROWS",
+        help="of a time series: within how many rows they depend on each other (default 1, independent rows)",
     )
     _add_scheme_and_output(irreducible)
     irreducible.add_argument(
@@ -514,6 +527,8 @@ def _bound(data: Data, options: argparse.Namespace, source: str) -> IrreducibleE
             data,
             options.scheme or ("mvae", "mmvae", "mopoe"),
             estimator=getattr(options, "estimator", "auto"),
+            interval=getattr(options, "interval", "auto"),
+            block=getattr(options, "block", 1),
             confidence=options.confidence,
             source=source,
             track=track,

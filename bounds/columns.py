@@ -21,6 +21,9 @@ ATOM_ROWS = 10
 #: at least this share of the other rows are distinct.
 DISTINCT_SHARE = 0.9
 
+#: What an error about missing values offers.
+RULES_OFFERED = "or declare a rule (--missing complete: whole rows only; per-subset: each entropy from the rows it has)"
+
 _EXACT_INTEGERS = 2**53
 
 
@@ -96,9 +99,10 @@ def _code_numbers(label: str, array: np.ndarray, declared: ColumnType | None) ->
             array = array.astype(np.float64, copy=False)
         bad = int(np.count_nonzero(~np.isfinite(array)))
         if bad:
+            rules = f", {RULES_OFFERED}" if np.isnan(array).any() else ""
             raise InputError(
                 f"{label} is NaN or infinite in {bad} of {len(array)} rows: "
-                "drop these rows in all modalities or fill them"
+                f"drop these rows in all modalities or fill them{rules}"
             )
     distinct, codes, counts = _distinct(array)
     if len(distinct) == 1 and declared != "discrete":
@@ -173,7 +177,7 @@ def _check_missing(label: str, missing: np.ndarray | None) -> None:
     if missing is not None and missing.any():
         raise InputError(
             f"{label} is missing in {int(missing.sum())} of {len(missing)} rows: "
-            "drop these rows in all modalities or fill them"
+            f"drop these rows in all modalities or fill them, {RULES_OFFERED}"
         )
 
 

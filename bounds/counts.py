@@ -12,12 +12,15 @@ DENSE_CELLS_PER_ROW = 4
 _MAX_CODE = 2**62
 
 
-def lattice_counts(columns: Sequence[np.ndarray], alphabets: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+def lattice_counts(
+    columns: Sequence[np.ndarray], alphabets: Sequence[int], weights: np.ndarray | None = None
+) -> Iterator[tuple[int, np.ndarray]]:
     """Counts of the joint values of every nonempty subset of columns.
 
     Args:
         columns: one ``(N,)`` integer array for each variable, with values ``0 .. alphabet - 1``.
         alphabets: the number of symbols of each column.
+        weights: ``(N,)``, how often each row occurs; by default once. Exact up to 2^53 rows in all.
 
     Yields:
         ``(subset bitmask, counts)``, the counts positive and in no particular order. Each subset comes once.
@@ -30,7 +33,7 @@ def lattice_counts(columns: Sequence[np.ndarray], alphabets: Sequence[int]) -> I
     # Wide columns are dropped first, so that most subsets descend from small tables.
     order = sorted(range(len(columns)), key=lambda i: -alphabets[i])
     rows = [np.asarray(columns[i]) for i in order]
-    for kept, counts in _descend(rows, [alphabets[i] for i in order], None, list(range(len(order))), 0):
+    for kept, counts in _descend(rows, [alphabets[i] for i in order], weights, list(range(len(order))), 0):
         yield sum(1 << order[i] for i in kept), counts
 
 

@@ -25,7 +25,8 @@ from bounds.errors import InputError, ObjectiveError
 from bounds.estimators import MAX_UNSEEN, MIN_COVERAGE, MIN_DISTINCT
 from bounds.formulas import Ground, HasUnits, Terms
 from bounds.functional import Functional, I
-from bounds.intervals import GuaranteedInterval, InfluenceInterval
+from bounds.gaussian_interval import InfluenceInterval
+from bounds.intervals import GuaranteedInterval
 from bounds.joints import Discrete, Gaussian, Law
 from bounds.lattice import correlation, half_logdet, marginal_entropy
 from bounds.layout import Layout
@@ -380,7 +381,7 @@ def _gaussian_entropies(samples: Samples, masks: Sequence[int], estimator: str) 
         bias = 0.5 * float((digamma((n - np.arange(1, len(block) + 1)) / 2) + math.log(2 / n)).sum()) if block else 0.0
         values[mask] = 0.0 if mask in refusals else found - bias + len(block) * _NORMAL
     what, margins = ("Gaussian copula", np.zeros(rows.shape)) if copula else ("Gaussian law", None)
-    interval = InfluenceInterval(rows, cov, blocks, values, what, marginal=margins)
+    interval = InfluenceInterval(n, cov, blocks, values, what, rows=rows, marginal=margins)
     return _vector(
         samples.layout, values, "differential", method=f"{estimator}, N={n}", interval=interval, refusals=refusals
     )

@@ -25,6 +25,30 @@ def plug_in(counts: np.ndarray) -> float:
     return float(math.log(total) - (n @ np.log(n)) / total)
 
 
+def miller_madow(counts: np.ndarray) -> float:
+    """The plug-in entropy in nats plus its bias for large samples, ``(K - 1) / 2N`` for ``K`` symbols seen (1955).
+
+    >>> round(miller_madow(np.array([5, 5])), 6)
+    0.743147
+    """
+    return plug_in(counts) + (len(counts) - 1) / (2 * int(counts.sum()))
+
+
+def chao_shen(counts: np.ndarray) -> float:
+    """Entropy in nats by sample coverage, each symbol weighed by its chance of being seen (Chao and Shen 2003).
+
+    Probabilities are shrunk by Good and Turing's coverage ``1 - (symbols seen once) / N``; where every symbol was seen
+    once, one of them is taken for seen twice, as the authors do.
+    """
+    n = counts.astype(np.float64)
+    total = float(n.sum())
+    once = int((counts == 1).sum())
+    p = (1 - min(once, total - 1) / total) * n / total
+    if p[0] == 1.0:
+        return 0.0
+    return float(-(p @ (np.log(p) / -np.expm1(total * np.log1p(-p)))))
+
+
 def chao_wang_jost(counts: np.ndarray) -> float:
     """Entropy in nats, corrected for symbols not seen (Chao, Wang and Jost 2013, doi 10.1111/2041-210X.12108).
 
@@ -94,3 +118,28 @@ def nsb(counts: np.ndarray, alphabet: int) -> float:
             break
         low, high = log_beta[first], log_beta[last]
     return float(weight @ entropy(log_beta) / weight.sum())
+
+
+def richness(counts: np.ndarray) -> int:
+    """Chao's estimate of how many symbols there are (1984), seen or not; low on average.
+
+    In the form without division by zero: symbols seen plus ``(N-1)/N f_1 (f_1 - 1) / (2 (f_2 + 1))``, with ``f_1``
+    symbols seen once and ``f_2`` twice.
+
+    >>> richness(np.array([9, 5, 1, 1, 1, 2]))
+    8
+    """
+    once, twice, total = int((counts == 1).sum()), int((counts == 2).sum()), int(counts.sum())
+    return len(counts) + math.ceil((total - 1) / total * once * (once - 1) / (2 * (twice + 1)))
+
+
+def nsb_unknown(counts: np.ndarray) -> float:
+    """The NSB estimate in nats for an alphabet that is not known and taken as :func:`richness`; low on average.
+
+    Raises:
+        InputError: no symbol was seen twice, so nothing tells how many there are.
+    """
+    total = int(counts.sum())
+    if len(counts) == total > 1:
+        raise InputError(f"all {total} rows are different: nothing tells how many symbols there are, use more rows")
+    return nsb(counts, richness(counts))

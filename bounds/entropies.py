@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -44,6 +44,15 @@ class Interval(Protocol):
 
     def __call__(self, functional: Functional, confidence: float) -> tuple[float | None, float | None]:
         """Lower and upper end, ``None`` where that side cannot be had."""
+        ...
+
+
+@runtime_checkable
+class IntervalChoice(Protocol):
+    """An interval that is a different one for different functionals."""
+
+    def choose(self, functional: Functional) -> Interval:
+        """The interval that the data justify for a functional."""
         ...
 
 
@@ -254,15 +263,16 @@ class EntropyVector:
             return Quantity(label, value, method=_WHATEVER if value else _ZERO, theorem=theorem, notes=notes)
         if self.interval is None:
             return Quantity(label, value, method=self.method, guarantee="exact", theorem=theorem, notes=notes)
-        low, high = self.interval(functional, confidence)
+        interval = chosen(self.interval, functional)
+        low, high = interval(functional, confidence)
         return Quantity(
             label,
             value,
             None if low is None else low + constant,
             None if high is None else high + constant,
             confidence,
-            f"{self.method}; {self.interval.method}",
-            self.interval.guarantee,
+            f"{self.method}; {interval.method}",
+            interval.guarantee,
             theorem,
             notes,
         )
@@ -288,6 +298,11 @@ class EntropyVector:
         }
 
 
+def chosen(interval: Interval, functional: Functional) -> Interval:
+    """The interval that the data justify for a functional: the only one, unless there is a choice."""
+    return interval.choose(functional) if isinstance(interval, IntervalChoice) else interval
+
+
 @dataclass(frozen=True)
 class _Renamed:
     """An interval over old variables, asked about functionals of new ones that stand for subsets of them."""
@@ -305,5 +320,10 @@ class _Renamed:
         return self.inner.method
 
     def __call__(self, functional: Functional, confidence: float) -> tuple[float | None, float | None]:
-        old = {union(self.meaning, mask): c for mask, c in functional.coefficients.items()}
-        return self.inner(Functional(self.names, old), confidence)
+        return self.inner(self._old(functional), confidence)
+
+    def choose(self, functional: Functional) -> Interval:
+        return _Renamed(chosen(self.inner, self._old(functional)), self.names, self.meaning)
+
+    def _old(self, functional: Functional) -> Functional:
+        return Functional(self.names, {union(self.meaning, mask): c for mask, c in functional.coefficients.items()})

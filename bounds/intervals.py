@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linprog
 from scipy.sparse import csr_array
-from scipy.special import ndtri
 
 from bounds.functional import Functional
 from bounds.quantity import Guarantee
@@ -21,6 +20,18 @@ MAX_PROGRAM = 2**13
 
 #: Rows of the table of inclusions that are held at a time.
 _ROWS = 512
+
+
+@dataclass(frozen=True)
+class NoInterval:
+    """No interval, and why."""
+
+    method: str
+    guarantee: Guarantee = "none"
+
+    def __call__(self, functional: Functional, confidence: float) -> tuple[None, None]:
+        """Neither end."""
+        return None, None
 
 
 @dataclass(frozen=True)
@@ -143,61 +154,3 @@ def _inclusions(masks: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         small.append(kept[:, 0] + start)
         large.append(kept[:, 1])
     return np.concatenate(small), np.concatenate(large)
-
-
-@dataclass(frozen=True)
-class InfluenceInterval:
-    """The delta-method interval of a functional of the entropies of a fitted Gaussian or Gaussian copula.
-
-    ``F`` is smooth in the covariance, ``dF = tr(G dSigma)`` with ``G = (1/2) sum_A c_A [Sigma_AA^-1]``, so each row
-    has the influence ``z'Gz`` (less its mean), and the variance of ``F`` is that of the influence over ``N``. It is
-    right for large ``N`` if the model is: the entropies themselves are the model's.
-
-    Args:
-        rows: ``(N, d)``, centred and scaled as ``cov``.
-        cov: ``(d, d)``, the fitted covariance.
-        variables: subset bitmask to the variables in it.
-        shrinkage: the share of the fitted covariance that does not depend on the data.
-        marginal: for a copula ``(N, d)``, minus the log density of each row in each margin; the rows are then
-            normal scores, whose ranks remove the influence of each variable's scale.
-        values: subset bitmask to the entropies estimated.
-        what: the model's name.
-    """
-
-    rows: np.ndarray
-    cov: np.ndarray
-    variables: Mapping[int, list[int]]
-    values: Mapping[int, float]
-    what: str
-    shrinkage: float = 0.0
-    marginal: np.ndarray | None = None
-
-    guarantee: Guarantee = "model-based"
-
-    @property
-    def method(self) -> str:
-        """How the interval is got, and under which assumptions."""
-        bias = ""
-        if self.shrinkage:
-            bias = ", does not cover the bias of shrinking"
-        elif self.marginal is not None:
-            bias = ", for entropies does not cover the bias of spacings in the margins"
-        return f"delta-method interval; assumes independent rows and a {self.what}{bias}"
-
-    def __call__(self, functional: Functional, confidence: float) -> tuple[float, float]:
-        """Lower and upper end at a confidence in (0, 1)."""
-        dimension = len(self.cov)
-        gradient = np.zeros((dimension, dimension))
-        share = np.zeros(dimension)
-        for mask, c in functional.coefficients.items():
-            block = self.variables[mask]
-            gradient[np.ix_(block, block)] += 0.5 * float(c) * np.linalg.inv(self.cov[np.ix_(block, block)])
-            share[block] += float(c)
-        influence = np.einsum("ni,ij,nj->n", self.rows, gradient, self.rows, optimize=True)
-        if self.marginal is not None:
-            influence -= self.rows**2 @ np.diagonal(gradient @ self.cov)
-            influence += self.marginal @ share
-        error = (1 - self.shrinkage) * float(influence.std(ddof=1)) / math.sqrt(len(influence))
-        half = float(ndtri(0.5 + confidence / 2)) * error
-        value = math.fsum(float(c) * self.values[mask] for mask, c in functional.coefficients.items())
-        return value - half, value + half

@@ -18,8 +18,8 @@ from bounds.ceilings import (
     total_correlation_term,
 )
 from bounds.entropies import EntropyVector
-from bounds.errors import InputError, NoEstimateError
-from bounds.estimators import ESTIMATORS, estimate
+from bounds.errors import InputError
+from bounds.estimators import estimate
 from bounds.joints import Law, check_countable
 from bounds.objectives import OBJECTIVES
 from bounds.progress import Track, no_progress
@@ -172,6 +172,8 @@ def irreducible_error(
     scheme: SubsetScheme | str | Sequence[SubsetScheme | str] = ("mvae", "mmvae", "mopoe"),
     *,
     estimator: str = "auto",
+    interval: str = "auto",
+    block: int = 1,
     confidence: float = 0.95,
     source: str | None = None,
     track: Track = no_progress,
@@ -183,7 +185,7 @@ def irreducible_error(
             :func:`bounds.streaming.stream`), or entropies got elsewhere.
         scheme: schemes, or their names (``mvae``, ``mmvae``, ``mopoe``, ``mvae-subsampled``, or weights such as
             ``"image:1/2,image+text:1/2"``).
-        estimator: for samples, see :func:`bounds.estimators.estimate`.
+        estimator, interval, block: for samples, see :func:`bounds.estimators.estimate`.
         confidence: of the intervals, in (0, 1).
         source: what to call the data.
         track: shows progress, as ``rich.progress.track`` does.
@@ -204,7 +206,7 @@ def irreducible_error(
     # What cannot be done is refused before any work.
     check_countable(names)
     schemes = parse_schemes(scheme, names)
-    h, choice, warnings = _entropies(data, estimator, track)
+    h, choice, warnings = _entropies(data, estimator, interval, block, track)
     coarse = h.at_modality_level()
     return IrreducibleError(
         source=source or (data.source if isinstance(data, Estimated) else type(data).__name__),
@@ -230,18 +232,13 @@ def _understood(data: Data) -> Law | Estimated | EntropyVector:
 
 
 def _entropies(
-    data: Law | Estimated | EntropyVector, estimator: str, track: Track
+    data: Law | Estimated | EntropyVector, estimator: str, interval: str, block: int, track: Track
 ) -> tuple[EntropyVector, str, tuple[str, ...]]:
     """Entropies at the level of the units, how they were got, and warnings."""
     if isinstance(data, EntropyVector):
         return data, f"entropies as given ({data.method})", ()
     if isinstance(data, Estimated):
-        if estimator not in ESTIMATORS:
-            raise InputError(f"unknown estimator {estimator!r}: use one of {', '.join(ESTIMATORS)}")
-        try:
-            found = estimate(data, estimator, track)
-        except InputError as error:
-            raise NoEstimateError(str(error)) from None
+        found = estimate(data, estimator, interval=interval, block=block, track=track)
         return found.entropies, found.choice, found.warnings
     finer = len(data.layout.unit_names) > len(data.names)
     h = data.unit_entropies(track) if finer else data.entropy_vector(track)

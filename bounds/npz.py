@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import lzma
 import math
-import os
 import struct
 import sys
 import tokenize
@@ -23,7 +22,7 @@ from bounds.damage import damage
 from bounds.errors import InputError
 from bounds.joints import Discrete, Gaussian
 from bounds.memory import check_fits
-from bounds.samples import Samples, flatten
+from bounds.samples import columns_of
 
 #: The longest header of an array, in bytes.
 MAX_ARRAY_HEADER = 1 << 16
@@ -55,8 +54,10 @@ class _Member:
     dtype: np.dtype
 
 
-def read_npz(path: str, modalities: Sequence[str], types: Mapping[str, str] | None) -> Samples | Discrete | Gaussian:
-    """A law from ``pmf`` or ``cov``, otherwise a dataset with one array per modality: :func:`bounds.readers.read`."""
+def read_npz(
+    path: str, modalities: Sequence[str], types: Mapping[str, str] | None
+) -> dict[str, dict[str, np.ndarray]] | Discrete | Gaussian:
+    """A law from ``pmf`` or ``cov``, otherwise the columns of a dataset by modality: :func:`bounds.readers.read`."""
     with damage("is not a complete .npz archive", *ZIP_ERRORS):
         archive = zipfile.ZipFile(path)
     with archive:
@@ -72,10 +73,9 @@ def read_npz(path: str, modalities: Sequence[str], types: Mapping[str, str] | No
         members = {m: [read_header(archive, infos[i], names[i]) for i in chosen] for m, chosen in groups.items()}
         cells = sum(math.prod(member.shape) for chosen in members.values() for member in chosen)
         check_fits("all arrays together", (cells,), "choose fewer with --modalities, or fewer rows", 16)
-        columns = {
-            m: _columns(m, [(one.name, read_array(archive, one)) for one in many]) for m, many in members.items()
+        return {
+            m: columns_of(m, [(one.name, read_array(archive, one)) for one in many]) for m, many in members.items()
         }
-    return Samples.from_columns(columns, types, os.path.basename(path))
 
 
 def array_name(info: zipfile.ZipInfo) -> str:
@@ -126,12 +126,6 @@ def read_array(archive: zipfile.ZipFile, member: _Member) -> np.ndarray:
         if points.max() > sys.maxunicode:
             raise InputError(f"array {member.name!r} is damaged: it holds text with characters that do not exist")
     return array
-
-
-def _columns(modality: str, arrays: Sequence[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """The columns of a modality: of its only array under its own name, or of several under theirs."""
-    named = [(modality, arrays[0][1])] if len(arrays) == 1 else arrays
-    return {column: values for name, array in named for column, values in flatten(name, array).items()}
 
 
 def _law(archive: zipfile.ZipFile, key: str, names: Sequence[str]) -> Discrete | Gaussian:

@@ -7,14 +7,21 @@ from collections.abc import Callable, Mapping, Sequence
 
 from bounds.errors import InputError
 from bounds.joints import Discrete, Gaussian
+from bounds.missing import PartlyObserved, Table, by_rule
+from bounds.multi_omics import read_h5mu
 from bounds.npz import read_npz
 from bounds.samples import Samples
 from bounds.tables import read_csv, read_parquet
+from bounds.tensors import read_pt
 
 
 def read(
-    path: str | os.PathLike[str], modalities: Sequence[str] = (), types: Mapping[str, str] | None = None
-) -> Samples | Discrete | Gaussian:
+    path: str | os.PathLike[str],
+    modalities: Sequence[str] = (),
+    types: Mapping[str, str] | None = None,
+    *,
+    missing: str = "refuse",
+) -> Samples | PartlyObserved | Discrete | Gaussian:
     """A dataset, or a law, from a file.
 
     - ``.npz`` with ``pmf``, or with ``cov``, and optionally ``sizes``, ``units`` and ``names``: a law.
@@ -22,6 +29,9 @@ def read(
     - ``.csv`` (UTF-8, names in the first line; commas, semicolons, tabs or bars between the fields) and ``.parquet``:
       a dataset with one column per modality. A column of a .csv is numbers if every value reads as one. Whole numbers
       beyond 64 bits must be declared: discrete ones are symbols as they are written, continuous ones are rounded.
+    - ``.pt``: a dataset with one tensor ``(N, ...)`` per modality, in a dictionary; needs PyTorch.
+    - ``.h5mu``: the matrices of a MuData file, with observations that may lack modalities; needs h5py. ``modalities``
+      choose variables as ``rna/GENE``.
 
     Args:
         path: the file.
@@ -29,6 +39,9 @@ def read(
             the order of the file, separated by commas: ``"image=px_*"``, ``"text=w0:w9"``, ``"a=x,y,z*"``. What none
             names is left out. For an .npz the arrays take the place of columns.
         types: modality or column to ``"discrete"`` or ``"continuous"``, as in :meth:`Samples.from_arrays`.
+        missing: what is done about empty cells, NaN and modalities that some rows lack: ``refuse`` them, use the
+            ``complete`` rows only, or let each entropy have its rows (``per-subset``, which gives
+            :class:`bounds.missing.PartlyObserved`). Both assume that values are missing completely at random.
 
     Raises:
         InputError: a file that is missing, damaged, empty or of an unknown suffix, or holds what
@@ -43,7 +56,10 @@ def read(
         raise InputError(f"modalities={modalities!r}: give a list of 'name=columns'")
     try:
         check_readable(name)
-        return _READERS[suffix](name, tuple(modalities), types)
+        found = _READERS[suffix](name, tuple(modalities), types)
+        if isinstance(found, Discrete | Gaussian):
+            return found
+        return by_rule(found, types, os.path.basename(name), missing)
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
 
@@ -72,5 +88,11 @@ def check_readable(path: str) -> None:
         raise InputError(f"cannot be read ({error.strerror})") from None
 
 
-_Reader = Callable[[str, Sequence[str], Mapping[str, str] | None], Samples | Discrete | Gaussian]
-_READERS: dict[str, _Reader] = {".npz": read_npz, ".csv": read_csv, ".parquet": read_parquet}
+_Reader = Callable[[str, Sequence[str], Mapping[str, str] | None], Table | Discrete | Gaussian]
+_READERS: dict[str, _Reader] = {
+    ".npz": read_npz,
+    ".csv": read_csv,
+    ".parquet": read_parquet,
+    ".pt": read_pt,
+    ".h5mu": read_h5mu,
+}

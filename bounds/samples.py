@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, get_args
 
 import numpy as np
 
-from bounds.columns import ColumnType, code, is_categorical
+from bounds.columns import Column, ColumnType, code, is_categorical
 from bounds.errors import InputError
 from bounds.layout import Layout
 from bounds.subsets import SubsetLike, check_names, parse_subset
@@ -29,6 +29,7 @@ class Samples:
         source: where the data came from, in words.
         bin_widths: for each column the smallest step between its numbers, if it is discrete and they are not all whole;
             otherwise 0. By default all 0. Entropies of quantised data are those of the bins.
+        notes: what a reader of any number from these rows must know, such as which rows were left out.
 
     Most callers want :meth:`from_arrays`, which detects the types.
 
@@ -41,6 +42,7 @@ class Samples:
     alphabets: tuple[int, ...]
     source: str = "arrays"
     bin_widths: tuple[float, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         names = self.layout.unit_names
@@ -135,23 +137,7 @@ class Samples:
         The units of a modality with several columns take the columns' names, or ``modality[i]`` where these could
         not be told from a modality or parsed back.
         """
-        if not modalities:
-            raise InputError("a dataset needs at least one modality: give an array for each")
-        names = check_names(tuple(modalities), len(modalities))
-        _check_lengths(modalities)
-        declared = DeclaredTypes(types or {}, {name: tuple(columns) for name, columns in modalities.items()})
-        coded = [
-            code(_label(modality, column), values, declared.of(modality, column))
-            for modality, columns in modalities.items()
-            for column, values in columns.items()
-        ]
-        units = list(chain.from_iterable(_unit_names(m, tuple(columns), names) for m, columns in modalities.items()))
-        layout = Layout(
-            names,
-            tuple(len(columns) for columns in modalities.values()),
-            (1,) * len(units),
-            check_names(units, len(units), "column"),
-        )
+        layout, coded = code_columns(modalities, types)
         columns, alphabets, widths = zip(*coded, strict=True)
         return cls(layout, columns, alphabets, source, widths)
 
@@ -167,7 +153,42 @@ class Samples:
         kept = self.layout.variables_of_modalities(mask)
         columns, alphabets = tuple(self.columns[v] for v in kept), tuple(self.alphabets[v] for v in kept)
         widths = tuple(self.bin_widths[v] for v in kept)
-        return Samples(self.layout.marginal(mask), columns, alphabets, self.source, widths)
+        return Samples(self.layout.marginal(mask), columns, alphabets, self.source, widths, self.notes)
+
+
+def code_columns(
+    modalities: Mapping[str, Mapping[str, np.ndarray]],
+    types: Mapping[str, str] | None = None,
+    rows: Mapping[str, np.ndarray] | None = None,
+) -> tuple[Layout, list[Column]]:
+    """The layout of named columns grouped into modalities, and each column as codes or numbers.
+
+    Args:
+        modalities: as for :meth:`Samples.from_columns`.
+        types: as there.
+        rows: for each modality the positions of the rows that count; all by default.
+
+    Raises:
+        InputError: as there.
+    """
+    if not modalities:
+        raise InputError("a dataset needs at least one modality: give an array for each")
+    names = check_names(tuple(modalities), len(modalities))
+    _check_lengths(modalities)
+    declared = DeclaredTypes(types or {}, {name: tuple(columns) for name, columns in modalities.items()})
+    coded = [
+        code(_label(modality, column), values if rows is None else values[rows[modality]], declared.of(modality, column))
+        for modality, columns in modalities.items()
+        for column, values in columns.items()
+    ]
+    units = list(chain.from_iterable(_unit_names(m, tuple(columns), names) for m, columns in modalities.items()))
+    layout = Layout(
+        names,
+        tuple(len(columns) for columns in modalities.values()),
+        (1,) * len(units),
+        check_names(units, len(units), "column"),
+    )
+    return layout, coded
 
 
 class DeclaredTypes:
@@ -282,3 +303,9 @@ def flatten(name: str, values: Any) -> dict[str, np.ndarray]:
         return {name: array}
     flat = array.reshape(len(array), -1) if array.size else array.reshape(len(array), 0)
     return {name if flat.shape[1] == 1 else f"{name}[{i}]": flat[:, i] for i in range(flat.shape[1])}
+
+
+def columns_of(modality: str, arrays: Sequence[tuple[str, Any]]) -> dict[str, np.ndarray]:
+    """The columns of a modality: of its only array under its own name, or of several under theirs."""
+    named = [(modality, arrays[0][1])] if len(arrays) == 1 else arrays
+    return {column: values for name, array in named for column, values in flatten(name, array).items()}

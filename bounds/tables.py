@@ -16,7 +16,7 @@ from bounds.column_mapping import assign, check_unique
 from bounds.damage import damage, first_line
 from bounds.errors import InputError
 from bounds.memory import check_fits
-from bounds.samples import DeclaredTypes, Samples
+from bounds.samples import DeclaredTypes
 
 if TYPE_CHECKING:
     import duckdb
@@ -42,8 +42,10 @@ _TEXT = re.compile(r"VARCHAR|ENUM\(.*\)|UUID", re.DOTALL)
 _DATE = re.compile(r"DATE|TIME.*|INTERVAL")
 
 
-def read_csv(path: str, modalities: Sequence[str], types: Mapping[str, str] | None) -> Samples:
-    """A dataset from a ``.csv`` table, see :func:`bounds.readers.read`."""
+def read_csv(
+    path: str, modalities: Sequence[str], types: Mapping[str, str] | None
+) -> dict[str, dict[str, np.ndarray]]:
+    """The columns of a ``.csv`` table by modality, masked where cells are empty: :func:`bounds.readers.read`."""
     delimiter, names = _csv_header(path)
     groups = assign(modalities, names)
     declared = _declared(groups, names, types)
@@ -60,9 +62,9 @@ def read_csv(path: str, modalities: Sequence[str], types: Mapping[str, str] | No
         _check_table(rows, declared, itemsize=32)
         chosen = ", ".join(f"c{i}" for i in declared)
         connection.execute(f"CREATE TEMP TABLE data AS SELECT {chosen} FROM {table}", given)
-        casts = _csv_casts(connection, declared, names, rows)
+        casts = _csv_casts(connection, declared, names)
         arrays = _fetch(connection, casts, "data", [])
-    return _to_samples(groups, names, arrays, types, path)
+    return {m: {names[i]: arrays[i] for i in chosen} for m, chosen in groups.items()}
 
 
 def _csv_header(path: str) -> tuple[str, list[str]]:
@@ -110,9 +112,9 @@ def _look_like_data(names: Sequence[str]) -> bool:
 
 
 def _csv_casts(
-    connection: duckdb.DuckDBPyConnection, declared: Mapping[int, str | None], names: Sequence[str], rows: int
+    connection: duckdb.DuckDBPyConnection, declared: Mapping[int, str | None], names: Sequence[str]
 ) -> dict[int, str]:
-    """For each column of text the SQL of what it is: whole numbers, numbers, or text."""
+    """For each column of text the SQL of what it is by its cells that are not empty: whole numbers, numbers, text."""
     casts = {}
     columns = list(declared)
     for chunk in (columns[start : start + CHUNK] for start in range(0, len(columns), CHUNK)):
@@ -120,14 +122,12 @@ def _csv_casts(
         numbers = _counts(connection, _NUMBER, chunk)
         whole = _counts(connection, _WHOLE, chunk)
         for i in chunk:
-            if present[i] < rows:
-                casts[i] = f"c{i}"  # refused when the dataset is built
-            elif numbers[i] < rows:
-                _check_text(connection, i, names[i], rows, numbers[i], declared[i])
+            if numbers[i] < present[i]:
+                _check_text(connection, i, names[i], present[i], numbers[i], declared[i])
                 casts[i] = f"c{i}"
-            elif whole[i] == rows:
+            elif whole[i] == present[i]:
                 casts[i] = f"CAST(c{i} AS BIGINT)"
-            elif _counts(connection, _DIGITS, [i])[i] == rows:
+            elif _counts(connection, _DIGITS, [i])[i] == present[i]:
                 casts[i] = _beyond_64_bits(i, names[i], declared[i])
             else:
                 casts[i] = f"CAST(c{i} AS DOUBLE)"
@@ -174,8 +174,10 @@ def _check_text(
         raise _date(name)
 
 
-def read_parquet(path: str, modalities: Sequence[str], types: Mapping[str, str] | None) -> Samples:
-    """A dataset from a ``.parquet`` table, see :func:`bounds.readers.read`."""
+def read_parquet(
+    path: str, modalities: Sequence[str], types: Mapping[str, str] | None
+) -> dict[str, dict[str, np.ndarray]]:
+    """The columns of a ``.parquet`` table by modality, masked where cells are empty: :func:`bounds.readers.read`."""
     import duckdb
 
     table, given = "read_parquet($1, hive_partitioning=false)", [_as_pattern(path)]
@@ -196,7 +198,7 @@ def read_parquet(path: str, modalities: Sequence[str], types: Mapping[str, str] 
             for i, kind in declared.items()
         }
         arrays = _fetch(connection, casts, data, given)
-    return _to_samples(groups, names, arrays, types, path)
+    return {m: {names[i]: arrays[i] for i in chosen} for m, chosen in groups.items()}
 
 
 def _parquet_names(connection: duckdb.DuckDBPyConnection, given: Sequence[object]) -> list[str]:
@@ -287,17 +289,6 @@ def _check_table(rows: int, columns: Mapping[int, object], itemsize: int) -> Non
     if not rows:
         raise InputError("has column names but no rows")
     check_fits("the table", (rows, len(columns)), "choose fewer columns with --modalities, or fewer rows", itemsize)
-
-
-def _to_samples(
-    groups: Mapping[str, Sequence[int]],
-    names: Sequence[str],
-    arrays: Mapping[int, np.ndarray],
-    types: Mapping[str, str] | None,
-    path: str,
-) -> Samples:
-    columns = {m: {names[i]: arrays[i] for i in chosen} for m, chosen in groups.items()}
-    return Samples.from_columns(columns, types, os.path.basename(path))
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Samples to an entropy vector, with an interval or a refusal."""
 
 from bounds.estimators.base import MAX_UNSEEN, MIN_COVERAGE, MIN_DISTINCT, Estimate
-from bounds.estimators.choice import ESTIMATORS, estimate
+from bounds.estimators.choice import ESTIMATORS, INTERVALS, estimate
 
-__all__ = ["ESTIMATORS", "MAX_UNSEEN", "MIN_COVERAGE", "MIN_DISTINCT", "Estimate", "estimate"]
+__all__ = ["ESTIMATORS", "INTERVALS", "MAX_UNSEEN", "MIN_COVERAGE", "MIN_DISTINCT", "Estimate", "estimate"]

@@ -2,60 +2,106 @@
 
 from __future__ import annotations
 
-from bounds.errors import InputError
+from dataclasses import replace
+
+from bounds.collinearity import named
+from bounds.errors import InputError, NoEstimateError
 from bounds.estimators.base import Estimate, tied
 from bounds.estimators.discrete import DISCRETE, estimate_discrete
 from bounds.estimators.gaussian import GAUSSIAN, estimate_gaussian
 from bounds.progress import Track, no_progress
+from bounds.row_order import alike_neighbours
 from bounds.samples import Samples
 from bounds.statistics import JointCounts, Moments
 
 ESTIMATORS: tuple[str, ...] = ("auto", *DISCRETE, *GAUSSIAN)
+INTERVALS = ("auto", "guaranteed")
 
 #: Rows for each dimension below which ``auto`` shrinks the covariance.
 ROWS_PER_DIMENSION = 5
 
 
-def estimate(samples: Samples | JointCounts | Moments, estimator: str = "auto", track: Track = no_progress) -> Estimate:
+def estimate(
+    data: Samples | JointCounts | Moments,
+    estimator: str = "auto",
+    *,
+    interval: str = "auto",
+    block: int = 1,
+    track: Track = no_progress,
+) -> Estimate:
     """Entropies of all subsets of the modalities of a data set.
 
     ``auto`` takes Chao-Wang-Jost for discrete data, and for continuous data a Gaussian copula, or a Gaussian with
     Ledoit-Wolf shrinkage where columns have many ties or there are fewer than 5 rows a column.
 
+    Args:
+        data: rows, or statistics that stand for them: joint counts for the estimators of discrete data, moments for
+            ``gaussian``.
+        estimator: one of ``ESTIMATORS``.
+        interval: ``auto``, the narrowest that the data justify, or ``guaranteed``, which only discrete data have.
+        block: rows of a time series that depend on each other; 1 for independent rows.
+        track: shows progress.
+
     Raises:
-        InputError: an unknown estimator, one for the other kind of data, mixed data, too few rows, or continuous
-            columns that are linear functions of others. The source of the data is named, unless it is arrays.
+        InputError: an unknown estimator or interval, blocks that do not fit the rows, or of statistics, which have lost
+            the order of rows.
+        NoEstimateError: an estimator for the other kind of data, too few rows, or continuous columns that are linear
+            functions of others. The source of the data is named, unless it is arrays.
     """
     if estimator not in ESTIMATORS:
         raise InputError(f"unknown estimator {estimator!r}: use one of {', '.join(ESTIMATORS)}")
+    if interval not in INTERVALS:
+        raise InputError(f"unknown interval {interval!r}: use one of {', '.join(INTERVALS)}")
+    _check_block(data, block)
     try:
-        return _estimate(samples, estimator, track)
+        found = _estimate(data, estimator, interval, block, track)
     except InputError as error:
-        raise InputError(f"{samples.source}: {error}" if samples.source != "arrays" else str(error)) from None
+        raise NoEstimateError(f"{data.source}: {error}" if data.source != "arrays" else str(error)) from None
+    alike = alike_neighbours(data) if isinstance(data, Samples) and block == 1 else ()
+    if not alike:
+        return found
+    warning = (
+        f"neighbouring rows are alike ({named(alike)}), and intervals assume independent rows: for a time series "
+        "say how many rows depend on each other (--block); if the file is only sorted, nothing is wrong"
+    )
+    return replace(found, warnings=(*found.warnings, warning))
 
 
-def _estimate(samples: Samples | JointCounts | Moments, estimator: str, track: Track) -> Estimate:
-    if not isinstance(samples, Samples):  # a guard until the estimators take statistics: they would ignore counts
-        raise InputError("no estimator takes joint counts or moments yet: read the rows into memory")
-    if samples.kind == "mixed":
-        kinds = ", ".join(f"{name} is {kind}" for name, kind in zip(samples.names, samples.types, strict=True))
+def _check_block(data: Samples | JointCounts | Moments, block: int) -> None:
+    if not 1 <= block <= data.n // 2:
+        raise InputError(f"block={block}: give the rows that depend on each other, from 1 to half of the {data.n} rows")
+    if block > 1 and not isinstance(data, Samples):
+        raise InputError(
+            "block needs rows in their order, and a stream keeps statistics alone: read them into memory"
+        )
+
+
+def _estimate(
+    data: Samples | JointCounts | Moments, estimator: str, interval: str, block: int, track: Track
+) -> Estimate:
+    chosen, reason = (estimator, "as asked for") if estimator != "auto" else _choose(data)
+    if data.kind == "mixed":
+        kinds = ", ".join(f"{name} is {kind}" for name, kind in zip(data.names, data.types, strict=True))
         raise InputError(
             f"the data mix discrete and continuous columns ({kinds}) and no estimator here supports that: declare "
             "types so that all columns are of one kind, or leave the others out"
         )
-    if estimator == "auto":
-        chosen, reason = _choose(samples)
-    else:
-        chosen, reason = estimator, "as asked for"
-    if (chosen in DISCRETE) != (samples.kind == "discrete"):
+    if (chosen in DISCRETE) != (data.kind == "discrete"):
         raise InputError(
             f"estimator {chosen!r} is for {'discrete' if chosen in DISCRETE else 'continuous'} data, these are "
-            f"{samples.kind}: use another, or declare the types of the columns"
+            f"{data.kind}: use another, or declare the types of the columns"
         )
-    return (estimate_discrete if chosen in DISCRETE else estimate_gaussian)(samples, chosen, reason, track)
+    if isinstance(data, JointCounts) or (isinstance(data, Samples) and data.kind == "discrete"):
+        table = data if isinstance(data, JointCounts) else JointCounts.of(data)
+        return estimate_discrete(table, chosen, reason, interval, block, track)
+    if interval == "guaranteed":
+        raise InputError("no interval of continuous data is guaranteed without assumptions: use interval='auto'")
+    return estimate_gaussian(data, chosen, reason, block, track)
 
 
-def _choose(samples: Samples) -> tuple[str, str]:
+def _choose(samples: Samples | JointCounts | Moments) -> tuple[str, str]:
+    if isinstance(samples, Moments):
+        return "gaussian", "means and covariances are all that is left of the rows"
     if samples.kind == "discrete":
         return "chao-wang-jost", "discrete data: corrects for values not seen, needs no alphabet size"
     dimension = len(samples.columns)

@@ -3,47 +3,66 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
 from bounds.collinearity import named
 from bounds.counts import joint_code, lattice_counts
-from bounds.discrete_entropy import chao_wang_jost, nsb, plug_in
+from bounds.delta_method import DiscreteInterval
+from bounds.discrete_entropy import chao_shen, chao_wang_jost, miller_madow, nsb, nsb_unknown, plug_in
 from bounds.entropies import EntropyVector
+from bounds.errors import InputError
 from bounds.estimators.base import MAX_UNSEEN, MIN_COVERAGE, Estimate
 from bounds.intervals import GuaranteedInterval
-from bounds.progress import Track
-from bounds.samples import Samples
+from bounds.progress import Track, no_progress
+from bounds.statistics import JointCounts
 from bounds.subsets import members
 
-DISCRETE = ("plug-in", "chao-wang-jost", "nsb")
+DISCRETE = ("plug-in", "miller-madow", "chao-shen", "chao-wang-jost", "nsb", "nsb-unknown")
+
+_FORMULAS: Mapping[str, Callable[[np.ndarray], float]] = {
+    "plug-in": plug_in,
+    "miller-madow": miller_madow,
+    "chao-shen": chao_shen,
+    "chao-wang-jost": chao_wang_jost,
+    "nsb-unknown": nsb_unknown,
+}
 
 
-def estimate_discrete(samples: Samples, estimator: str, reason: str, track: Track) -> Estimate:
-    """Entropies by one of ``DISCRETE``, with the guaranteed interval."""
-    layout = samples.layout
-    log_alphabet = {
-        mask: math.fsum(math.log(samples.alphabets[v]) for v in members(mask)) for mask in layout.unit_masks
-    }
-    entropy_of: Callable[[np.ndarray, int], float]
-    if estimator == "nsb":
+def estimate_discrete(
+    table: JointCounts, estimator: str, reason: str, interval: str = "auto", block: int = 1, track: Track = no_progress
+) -> Estimate:
+    """Entropies by one of ``DISCRETE``.
 
-        def entropy_of(counts: np.ndarray, mask: int) -> float:
-            return nsb(counts, math.prod(samples.alphabets[v] for v in members(mask)))
-    else:
-        formula = plug_in if estimator == "plug-in" else chao_wang_jost
+    Args:
+        table: the joint rows; for ``block`` above 1 in their order.
+        estimator: ``nsb`` takes the alphabet of a joint column as the product of those of its columns.
+        reason: why it was chosen.
+        interval: ``auto`` is asymptotic where the data justify that, otherwise guaranteed; or ``guaranteed``.
+        block: rows in a block of dependent ones.
+        track: shows progress.
 
-        def entropy_of(counts: np.ndarray, mask: int) -> float:
-            return formula(counts)
-
+    Raises:
+        InputError: a guaranteed interval of dependent rows.
+    """
+    layout, alphabets, n = table.layout, table.alphabets, table.n
+    if interval == "guaranteed" and block > 1:
+        raise InputError("guaranteed intervals are for independent rows: use interval='auto' with block above 1")
+    log_alphabet = {mask: math.fsum(math.log(alphabets[v]) for v in members(mask)) for mask in layout.unit_masks}
     values, plain, refusals = {0: 0.0}, {0: 0.0}, {}
-    open_ended, warnings = _open_ended(samples)
+    open_ended, warnings = _open_ended(table)
     total = len(layout.unit_masks) - 1
-    for mask, counts in track(_unit_counts(samples), "counting", total):
+    for mask, counts in track(_unit_counts(table), "counting", total):
         plain[mask] = plug_in(counts)
-        values[mask] = entropy_of(counts, mask)
-        coverage = 1 - int((counts == 1).sum()) / samples.n
+        once = int((counts == 1).sum())
+        coverage = 1 - once / n
+        if estimator == "nsb":
+            values[mask] = nsb(counts, math.prod(alphabets[v] for v in members(mask)))
+        elif estimator == "nsb-unknown" and once == n:  # nothing tells how many symbols there are
+            values[mask] = plain[mask]
+        else:
+            values[mask] = _FORMULAS[estimator](counts)
         if mask & open_ended:
             refusals[mask] = (
                 "a column has many symbols that occur once, so others exist that were not observed, and no interval "
@@ -51,27 +70,27 @@ def estimate_discrete(samples: Samples, estimator: str, reason: str, track: Trac
             )
         elif coverage < MIN_COVERAGE:
             refusals[mask] = (
-                f"{samples.n} rows are too few: {1 - coverage:.0%} of them hold a value that occurs once, so about "
+                f"{n} rows are too few: {1 - coverage:.0%} of them hold a value that occurs once, so about "
                 "that much probability is on values never seen; use more rows, coarser values or fewer columns"
             )
+    guaranteed = GuaranteedInterval(n, plain, log_alphabet)
     vector = EntropyVector.over_units(
         layout,
         values,
         "discrete",
-        method=f"{estimator}, N={samples.n}",
-        interval=GuaranteedInterval(samples.n, plain, log_alphabet),
+        method=f"{estimator}, N={n}",
+        interval=guaranteed if interval == "guaranteed" else DiscreteInterval(table, guaranteed, block),
         refusals=refusals,
-        caveats=_binned(samples),
+        caveats=_binned(table),
     )
-    return Estimate(vector, estimator, f"{estimator}: {reason}", tuple(warnings))
+    intervals = "guaranteed" if interval == "guaranteed" else "asymptotic where there are rows enough, else guaranteed"
+    return Estimate(vector, estimator, f"{estimator}: {reason}; intervals {intervals}", tuple(warnings))
 
 
-def _binned(samples: Samples) -> tuple[str, ...]:
+def _binned(table: JointCounts) -> tuple[str, ...]:
     """What bins the entropies are those of, where symbols are numbers that are not whole."""
     widths = [
-        f"{name} {width:.6g}"
-        for name, width in zip(samples.layout.unit_names, samples.bin_widths, strict=True)
-        if width
+        f"{name} {width:.6g}" for name, width in zip(table.layout.unit_names, table.bin_widths, strict=True) if width
     ]
     if not widths:
         return ()
@@ -81,16 +100,16 @@ def _binned(samples: Samples) -> tuple[str, ...]:
     )
 
 
-def _open_ended(samples: Samples) -> tuple[int, list[str]]:
+def _open_ended(table: JointCounts) -> tuple[int, list[str]]:
     """The columns, as a bitmask, whose alphabet is clearly not all observed, and warnings about doubtful ones.
 
     The guaranteed interval assumes that every column shows all its symbols. The share of rows whose symbol occurs once
     estimates the probability of symbols never seen (Good and Turing).
     """
     mask, warnings = 0, []
-    for i, (name, column) in enumerate(zip(samples.layout.unit_names, samples.columns, strict=True)):
-        once = int((np.bincount(column) == 1).sum())
-        if once > MAX_UNSEEN * samples.n:
+    for i, (name, column) in enumerate(zip(table.layout.unit_names, table.columns, strict=True)):
+        once = int((np.bincount(column, table.counts) == 1).sum())
+        if once > MAX_UNSEEN * table.n:
             mask |= 1 << i
         elif once:
             warnings.append(
@@ -99,28 +118,29 @@ def _open_ended(samples: Samples) -> tuple[int, list[str]]:
     return mask, warnings
 
 
-def _unit_counts(samples: Samples) -> Iterable[tuple[int, np.ndarray]]:
+def _unit_counts(table: JointCounts) -> Iterable[tuple[int, np.ndarray]]:
     """Counts of each nonempty subset of ``layout.unit_masks``, each once."""
-    layout = samples.layout
+    layout = table.layout
+    weights = None if bool((table.counts == 1).all()) else table.counts
     blocks, sizes = [], []
     for m in range(len(layout.names)):
         own = layout.variables_of_modalities(1 << m)
-        code, size = joint_code([samples.columns[v] for v in own], [samples.alphabets[v] for v in own])
+        code, size = joint_code([table.columns[v] for v in own], [table.alphabets[v] for v in own])
         if len(own) > 1:
             distinct, code = np.unique(code, return_inverse=True)
             size = len(distinct)
         blocks.append(code)
         sizes.append(size)
-    for subset, counts in lattice_counts(blocks, sizes):
+    for subset, counts in lattice_counts(blocks, sizes, weights):
         yield sum(layout.modality_units[m] for m in members(subset)), counts
     for m, units in enumerate(layout.modality_units):
         if units.bit_count() == 1:
             continue
         others = [i for i in range(len(blocks)) if i != m]
         for unit in members(units):
-            columns = [samples.columns[unit], *(blocks[i] for i in others)]
-            alphabets = [samples.alphabets[unit], *(sizes[i] for i in others)]
-            for subset, counts in lattice_counts(columns, alphabets):
+            columns = [table.columns[unit], *(blocks[i] for i in others)]
+            alphabets = [table.alphabets[unit], *(sizes[i] for i in others)]
+            for subset, counts in lattice_counts(columns, alphabets, weights):
                 if subset & 1:
                     known = sum(layout.modality_units[others[i - 1]] for i in members(subset) if i)
                     yield known | 1 << unit, counts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.special import digamma, ndtri, polygamma
@@ -17,51 +18,102 @@ from bounds.gaussian_interval import InfluenceInterval
 from bounds.joints import Gaussian
 from bounds.lattice import correlation, half_logdet
 from bounds.layout import Layout
-from bounds.progress import Track
+from bounds.progress import Track, no_progress
 from bounds.samples import Samples
+from bounds.statistics import Moments
 
 GAUSSIAN = ("gaussian", "gaussian-shrinkage", "gaussian-copula")
 
 
-def estimate_gaussian(samples: Samples, estimator: str, reason: str, track: Track) -> Estimate:
+def estimate_gaussian(
+    data: Samples | Moments, estimator: str, reason: str, block: int = 1, track: Track = no_progress
+) -> Estimate:
     """Entropies by one of ``GAUSSIAN``, with the delta-method interval.
 
+    ``gaussian`` needs means and covariances alone, and has the same numbers from them as from rows. ``block`` is the
+    number of consecutive rows that depend on each other.
+
     Raises:
-        InputError: too few rows, or columns that are linear functions of others.
+        InputError: too few rows, columns that are linear functions of others, or moments for another estimator than
+            ``gaussian``.
     """
+    dimension = data.layout.n_variables
+    if data.n < dimension + 2:
+        raise InputError(
+            f"{data.n} rows for {dimension} continuous columns: the covariance is singular, so a Gaussian entropy "
+            "would show nothing but the shrinkage; give more rows or fewer columns"
+        )
+    if isinstance(data, Samples) and not (estimator == "gaussian" and block == 1):
+        return _of_rows(data, estimator, reason, block, track)
+    if estimator != "gaussian":
+        raise InputError(f"{estimator} needs rows, and these are means and covariances: use gaussian")
+    found = _of_moments(Moments.of(data) if isinstance(data, Samples) else data, reason, track)
+    return found if isinstance(data, Moments) else replace(found, warnings=(*_tie_warnings(data), *found.warnings))
+
+
+def _of_moments(moments: Moments, reason: str, track: Track) -> Estimate:
+    """The sample covariance, with the interval of normal rows."""
+    layout, n = moments.layout, moments.n
+    for name, square in zip(layout.unit_names, moments.scatter.diagonal(), strict=True):
+        if not square > 0:
+            raise InputError(f"column {name!r} is constant in {n} rows, so it has no density: leave it out")
+    cov = moments.cov
+    corr = correlation(cov)
+    _check_regular(corr, layout.unit_names, "the columns ")
+    variables = _variables(layout)
+    values = _unbiased_values(cov, n, layout, variables, track)
+    interval = InfluenceInterval(n, cov, variables, values, "Gaussian law")
+    return _estimate("gaussian", reason, layout, values, interval, near_collinearity(corr, n, layout.unit_names))
+
+
+def _of_rows(samples: Samples, estimator: str, reason: str, block: int, track: Track) -> Estimate:
     layout, n = samples.layout, samples.n
     data = np.column_stack(samples.columns).astype(np.float64)
-    dimension = data.shape[1]
-    if n < dimension + 2:
-        raise InputError(
-            f"{n} rows for {dimension} continuous columns: the covariance is singular, so a Gaussian entropy would "
-            "show nothing but the shrinkage; give more rows or fewer columns"
-        )
-    warnings = []
-    ties = tied(samples)
-    if ties:
-        steps = {name: smallest_step(data[:, i]) for i, name in enumerate(layout.unit_names) if name in ties}
-        shown = [f"{name} (smallest step {step:.6g})" for name, step in steps.items()]
-        warnings.append(
-            f"{len(ties)} of {dimension} columns repeat most of their values, such as {', '.join(shown[:3])}: a "
-            "density is a model of quantised data, not a property of it. For Delta and the floor declare them "
-            "discrete, each value a bin, and state its width (T9)"
-        )
-        if estimator == "gaussian-copula":
-            raise InputError(f"column {ties[0]!r} has many ties, a copula needs ranks: use gaussian-shrinkage")
+    warnings = list(_tie_warnings(samples))
+    if warnings and estimator == "gaussian-copula":
+        raise InputError(f"column {tied(samples)[0]!r} has many ties, a copula needs ranks: use gaussian-shrinkage")
     rows = standardised(data)
     _check_regular(rows.T @ rows / n, layout.unit_names, "the columns ")
-    variables = {mask: layout.variables_of_units(mask) for mask in layout.unit_masks}
     fit = _copula if estimator == "gaussian-copula" else _shrunk if estimator == "gaussian-shrinkage" else _plain
-    values, interval = fit(data, layout, variables, track)
+    values, interval = fit(data, layout, _variables(layout), block, track)
     if estimator == "gaussian-shrinkage":
         warnings += _shrinkage_warning(rows, interval, layout.unit_names)
     else:
         corr = correlation(interval.cov)
         _check_regular(corr, layout.unit_names, "the ranks of ")
         warnings += near_collinearity(corr, n, layout.unit_names, ranks=estimator == "gaussian-copula")
-    vector = EntropyVector.over_units(layout, values, "differential", method=f"{estimator}, N={n}", interval=interval)
+    return _estimate(estimator, reason, layout, values, interval, warnings)
+
+
+def _estimate(
+    estimator: str,
+    reason: str,
+    layout: Layout,
+    values: Mapping[int, float],
+    interval: InfluenceInterval,
+    warnings: Sequence[str],
+) -> Estimate:
+    method = f"{estimator}, N={interval.n}"
+    vector = EntropyVector.over_units(layout, values, "differential", method=method, interval=interval)
     return Estimate(vector, estimator, f"{estimator}: {reason}", tuple(warnings))
+
+
+def _variables(layout: Layout) -> dict[int, list[int]]:
+    return {mask: layout.variables_of_units(mask) for mask in layout.unit_masks}
+
+
+def _tie_warnings(samples: Samples) -> tuple[str, ...]:
+    """Says that columns repeat most of their values."""
+    ties = tied(samples)
+    if not ties:
+        return ()
+    columns = dict(zip(samples.layout.unit_names, samples.columns, strict=True))
+    shown = [f"{name} (smallest step {smallest_step(columns[name]):.6g})" for name in ties]
+    return (
+        f"{len(ties)} of {len(columns)} columns repeat most of their values, such as {', '.join(shown[:3])}: a "
+        "density is a model of quantised data, not a property of it. For Delta and the floor declare them "
+        "discrete, each value a bin, and state its width (T9)",
+    )
 
 
 def _check_regular(corr: np.ndarray, names: Sequence[str], what: str) -> None:
@@ -76,18 +128,26 @@ def _check_regular(corr: np.ndarray, names: Sequence[str], what: str) -> None:
 _Fit = tuple[dict[int, float], InfluenceInterval]
 
 
-def _plain(data: np.ndarray, layout: Layout, variables: Mapping[int, list[int]], track: Track) -> _Fit:
-    """The sample covariance; its log-determinants are corrected by their exact expectation under normality."""
+def _plain(data: np.ndarray, layout: Layout, variables: Mapping[int, list[int]], block: int, track: Track) -> _Fit:
+    """The sample covariance, with the interval of the rows' own influences."""
     n = len(data)
     centred = data - data.mean(axis=0)
     cov = centred.T @ centred / (n - 1)
+    values = _unbiased_values(cov, n, layout, variables, track)
+    return values, InfluenceInterval(n, cov, variables, values, "Gaussian law", rows=centred, block=block)
+
+
+def _unbiased_values(
+    cov: np.ndarray, n: int, layout: Layout, variables: Mapping[int, list[int]], track: Track
+) -> dict[int, float]:
+    """Log-determinants of a sample covariance, corrected by their exact expectation under normality."""
     values = _gaussian_values(cov, layout, track)
-    for mask, block in variables.items():
-        values[mask] -= _logdet_bias(n, len(block))
-    return values, InfluenceInterval(centred, cov, variables, values, "Gaussian law")
+    for mask, own in variables.items():
+        values[mask] -= _logdet_bias(n, len(own))
+    return values
 
 
-def _shrunk(data: np.ndarray, layout: Layout, variables: Mapping[int, list[int]], track: Track) -> _Fit:
+def _shrunk(data: np.ndarray, layout: Layout, variables: Mapping[int, list[int]], block: int, track: Track) -> _Fit:
     """The Ledoit-Wolf covariance of the standardised columns, so that it does not depend on their scales."""
     from sklearn.covariance import LedoitWolf
 
@@ -96,15 +156,15 @@ def _shrunk(data: np.ndarray, layout: Layout, variables: Mapping[int, list[int]]
     rows = centred / scale
     fitted = LedoitWolf(assume_centered=True).fit(rows)
     values = _gaussian_values(fitted.covariance_, layout, track)
-    for mask, block in variables.items():
-        values[mask] += float(np.log(scale[block]).sum())
-    interval = InfluenceInterval(
-        rows, fitted.covariance_, variables, values, "Gaussian law", shrinkage=float(fitted.shrinkage_)
+    for mask, own in variables.items():
+        values[mask] += float(np.log(scale[own]).sum())
+    cov, shrinkage = fitted.covariance_, float(fitted.shrinkage_)
+    return values, InfluenceInterval(
+        len(rows), cov, variables, values, "Gaussian law", rows=rows, shrinkage=shrinkage, block=block
     )
-    return values, interval
 
 
-def _copula(data: np.ndarray, layout: Layout, variables: Mapping[int, list[int]], track: Track) -> _Fit:
+def _copula(data: np.ndarray, layout: Layout, variables: Mapping[int, list[int]], block: int, track: Track) -> _Fit:
     """Correlation of normal scores, with the margins' entropies by spacings (SciPy)."""
     from scipy.stats import differential_entropy, rankdata
 
@@ -116,10 +176,12 @@ def _copula(data: np.ndarray, layout: Layout, variables: Mapping[int, list[int]]
     margins = differential_entropy(data, axis=0)
     normal = 0.5 * math.log(2 * math.pi * math.e)
     single = _logdet_bias(n, 1)
-    for mask, block in variables.items():
-        values[mask] += float((margins[block] - normal).sum()) - _logdet_bias(n, len(block)) + len(block) * single
+    for mask, own in variables.items():
+        values[mask] += float((margins[own] - normal).sum()) - _logdet_bias(n, len(own)) + len(own) * single
     marginal = np.column_stack([_minus_log_density(data[:, v]) for v in range(dimension)])
-    return values, InfluenceInterval(rows, cov, variables, values, "Gaussian copula", marginal=marginal)
+    return values, InfluenceInterval(
+        n, cov, variables, values, "Gaussian copula", rows=rows, marginal=marginal, block=block
+    )
 
 
 def _gaussian_values(cov: np.ndarray, layout: Layout, track: Track) -> dict[int, float]:

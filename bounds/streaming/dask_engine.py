@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -85,6 +87,19 @@ def _no_worker(part: str, cause: BaseException | None) -> Outcome:
 
 
 @contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes started inside ignore Ctrl-C: this one hears it and stops them, and they print no tracebacks."""
+    if threading.current_thread() is not threading.main_thread():  # elsewhere Python lets nobody set this
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def client(scheduler: str | None) -> Iterator[Any]:
     """A client of the cluster with this scheduler, or of one on this machine with a worker for each core.
 
@@ -99,9 +114,11 @@ def client(scheduler: str | None) -> Iterator[Any]:
         ) from None
     with ExitStack() as stack:
         try:
-            cluster = scheduler or stack.enter_context(
-                LocalCluster(threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL)
-            )
+            cluster: Any = scheduler
+            if not scheduler:
+                with _deaf_to_ctrl_c():
+                    local = LocalCluster(threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL)
+                cluster = stack.enter_context(local)
             found = stack.enter_context(Client(cluster))
         except (OSError, TimeoutError, ValueError) as error:
             where = f"no Dask scheduler answers at {scheduler}" if scheduler else "no Dask cluster starts here"

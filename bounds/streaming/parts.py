@@ -162,10 +162,21 @@ def open_part(part: str, threads: int | None = None) -> Iterator[OpenPart]:
         raise DamagedPartError(f"{name}: {error}") from None
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
-    except duckdb.OutOfMemoryException as error:
+    except (RuntimeError, duckdb.Error) as error:
+        if interrupted(error):
+            raise KeyboardInterrupt from None
+        if not isinstance(error, duckdb.Error):
+            raise
+        if not isinstance(error, duckdb.OutOfMemoryException):
+            raise DamagedPartError(f"{name}: {_cause(error, part)}") from None
         raise InputError(f"{name}: memory and disk do not suffice ({first_line(error)})") from None
-    except (duckdb.Error, OSError) as error:
+    except OSError as error:
         raise DamagedPartError(f"{name}: {_cause(error, part)}") from None
+
+
+def interrupted(error: BaseException) -> bool:
+    """Whether an error is what DuckDB makes of Ctrl-C."""
+    return "interrupt" in str(error).lower()
 
 
 def _header(part: str) -> tuple[str, list[str]]:
@@ -195,9 +206,8 @@ def _connection(part: str, threads: int | None) -> Iterator[duckdb.DuckDBPyConne
     """An empty database that may read this part, and write to a temporary folder what exceeds its memory."""
     import duckdb
 
-    config = dict.fromkeys(
-        ("autoinstall_known_extensions", "autoload_known_extensions", "python_enable_replacements"), "false"
-    )
+    off = ("autoinstall_known_extensions", "autoload_known_extensions", "python_enable_replacements")
+    config = dict.fromkeys(off, "false")
     config["memory_limit"] = f"{max(available_bytes() // 4, _LEAST_MEMORY)} B"
     if threads:
         config["threads"] = str(threads)
@@ -208,6 +218,7 @@ def _connection(part: str, threads: int | None) -> Iterator[duckdb.DuckDBPyConne
         allowed = [part] if is_remote(part) else [os.path.abspath(part), path_pattern(part)]
         if is_remote(part):
             connection.register_filesystem(_filesystem(part))
+        connection.execute("SET enable_progress_bar = false")  # ours is enough
         connection.execute("SET allowed_paths = $1", [allowed])
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")

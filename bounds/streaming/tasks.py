@@ -13,7 +13,7 @@ from bounds.errors import InputError
 from bounds.memory import check_fits
 from bounds.streaming.csv_types import CsvCounts
 from bounds.streaming.numbers import Accumulator, Numbers
-from bounds.streaming.parts import DamagedPartError, OpenPart, open_part
+from bounds.streaming.parts import DamagedPartError, OpenPart, interrupted, open_part
 from bounds.streaming.plan import Plan, PlannedColumn
 from bounds.streaming.symbols import SymbolCounts, without_missing
 
@@ -132,5 +132,7 @@ def _batches(reader: Any) -> Iterator[Any]:
 
     try:
         yield from reader
-    except pyarrow.ArrowException as error:
+    except (pyarrow.ArrowException, OSError) as error:
+        if interrupted(error):
+            raise KeyboardInterrupt from None
         raise DamagedPartError(f"cannot be read to its end ({first_line(error)})") from None

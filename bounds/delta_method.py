@@ -1,0 +1,245 @@
+"""The asymptotic interval of a functional of discrete entropies, and when it may be claimed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, reduce
+from operator import or_
+
+import numpy as np
+from scipy.special import chdtri, ndtri, stdtrit
+
+from bounds.counts import joint_code
+from bounds.discrete_entropy import chao_wang_jost, miller_madow, richness
+from bounds.functional import Functional
+from bounds.intervals import GuaranteedInterval, NoInterval
+from bounds.quantity import Guarantee
+from bounds.statistics import JointCounts
+from bounds.subsets import members
+
+#: Rows for each joint symbol, seen or by Chao's estimate not seen, below which no asymptotic interval is claimed.
+MIN_ROWS_PER_SYMBOL = 10
+#: Joint symbols that occur less often than this ...
+FEW = 5
+#: ... may make up this share of the variance.
+MAX_SHARE_OF_FEW = 0.1
+#: Share of the half-width by which two corrections of the bias may differ. It also picks draws, so it is strict.
+MAX_SHIFT = 0.08
+#: Blocks below which their spread is not trusted.
+MIN_BLOCKS = 20
+#: An event of probability ``RARE / N`` is missed by ``N`` rows with probability 5 %.
+RARE = 3.0
+#: Exact second-order variances are computed up to this many pairs of subsets times joint symbols.
+_MAX_WORK = 2e8
+#: Numbers for each joint row that are kept for the next functional.
+_MOST_KEPT = 2**25
+_USUAL = 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class DiscreteInterval:
+    """The asymptotic interval of a functional where the data support it, otherwise the guaranteed one.
+
+    Of ``F = sum_A c_A H(A)`` the plug-in value ``F^`` is, with ``d`` the error of the empirical law,
+
+        F^ - F = -sum_A c_A <d, ln p_A> - (1/2) d' Q d + ...,   Q = sum_A c_A P_A' diag(1/p_A) P_A.
+
+    The first term is a mean over rows of the influence ``psi(x) = -sum_A c_A ln p(x_A)``. The second has the mean
+    ``-sum_A c_A (K_A - 1) / 2N``, which Miller and Madow's correction takes off, and the variance
+    ``tr((Q S)^2) / 2N^2`` where ``S`` is the covariance of a row. For a pair of subsets ``tr`` is
+    ``sum p(x_A, x_B)^2 / (p(x_A) p(x_B)) - 1``. Where variables are independent, the influence of their mutual
+    information is zero, so the second term is all there is; its law is that of a weighted sum of chi-squares. The
+    half-width is ``sqrt((z s_1)^2 + (q s_2)^2)`` with ``z`` the normal quantile and ``q`` the larger of it and that of
+    a standardised chi-square with one degree of freedom, whose tail is the longest.
+
+    It is claimed where each entropy of ``F`` has :data:`MIN_ROWS_PER_SYMBOL` rows for each symbol, symbols seen less
+    than :data:`FEW` times make up at most :data:`MAX_SHARE_OF_FEW` of the variance of the influence, the corrections of
+    Miller and Madow and of Chao, Wang and Jost differ by at most :data:`MAX_SHIFT` of the half-width, and what was too
+    rare to be seen (:data:`RARE`) cannot matter: all symbols that the columns allow were seen, or ``(RARE / N) ln N``
+    is less than the half-width. These limits are from the simulations of ``benchmarks/coverage.py``.
+
+    Args:
+        table: the joint rows; for ``block`` above 1 in their order, each counted once.
+        guaranteed: what is given elsewhere; it also has the plug-in entropies.
+        block: rows in a block of dependent ones. The variance of the first term is then that of sums over blocks, with
+            Student's quantile, and the second is that of as many rows as there are blocks. Blocks should be longer
+            than the time over which rows depend on each other.
+    """
+
+    table: JointCounts
+    guaranteed: GuaranteedInterval
+    block: int = 1
+    _logs: dict[int, np.ndarray] = field(default_factory=dict, init=False, repr=False)
+    _symbols: dict[int, np.ndarray] = field(default_factory=dict, init=False, repr=False)
+
+    guarantee: Guarantee = "asymptotic"
+    method: str = "asymptotic interval where it is justified, otherwise a guaranteed one"
+
+    def __call__(self, functional: Functional, confidence: float) -> tuple[float | None, float | None]:
+        """Lower and upper end at a confidence in (0, 1), of the interval that is chosen."""
+        return self.choose(functional)(functional, confidence)
+
+    def choose(self, functional: Functional) -> AsymptoticInterval | GuaranteedInterval | NoInterval:
+        """The interval that the data justify for a functional."""
+        found = self._asymptotic(functional)
+        if isinstance(found, AsymptoticInterval):
+            return found
+        if self.block > 1:
+            return NoInterval(f"no interval: {found}, and no guaranteed one for rows that depend on each other")
+        return self.guaranteed
+
+    def _asymptotic(self, functional: Functional) -> AsymptoticInterval | str:
+        """The interval, or why it is not justified."""
+        n, masks = self.table.n, functional.masks
+        if not masks:
+            return "nothing to estimate"
+        everything = reduce(or_, masks)
+        independent = n / self.block
+        if self.block > 1 and independent < MIN_BLOCKS:
+            return f"{n} rows are fewer than {MIN_BLOCKS} blocks of {self.block}"
+        counts = {}
+        for mask in sorted(masks, key=int.bit_count, reverse=True):
+            counts[mask] = self._counts(mask)
+            if richness(counts[mask]) * MIN_ROWS_PER_SYMBOL > independent:
+                return f"fewer than {MIN_ROWS_PER_SYMBOL} rows for each joint symbol"
+        coefficients = {mask: float(c) for mask, c in functional.coefficients.items()}
+        centre = math.fsum(c * miller_madow(counts[mask]) for mask, c in coefficients.items())
+        # what blocks leave of the number of rows, the bias does not know: it grows by as much
+        bias = math.fsum(c * (len(counts[mask]) - 1) / (2 * n) for mask, c in coefficients.items())
+        other = math.fsum(c * chao_wang_jost(counts[mask]) for mask, c in coefficients.items())
+        influence = self._influence(coefficients)
+        if self._share_of_few(influence, everything) > MAX_SHARE_OF_FEW:
+            return "symbols seen a few times make up much of the variance"
+        found = AsymptoticInterval(centre, *self._first_order(influence), self._second_order(coefficients), self.block)
+        half = found.half_width(_USUAL)
+        if abs(centre - other) + (self.block - 1) * abs(bias) > MAX_SHIFT * half:
+            return "corrections of the bias differ by much"
+        possible = math.prod(self._alphabet(unit) for unit in members(everything))
+        if len(self._counts(everything)) < possible and RARE / independent * math.log(independent) > half:
+            return "what is too rare to be seen could matter"
+        return found
+
+    @cached_property
+    def _share(self) -> np.ndarray:
+        """The probability of each joint row."""
+        return np.asarray(self._rows.counts / self.table.n)
+
+    @cached_property
+    def _rows(self) -> JointCounts:
+        """The distinct joint rows; blocks need rows as they came."""
+        return self.table if self.block > 1 else self.table.grouped()
+
+    def _alphabet(self, unit: int) -> int:
+        return len(self._counts(1 << unit))
+
+    def _symbol(self, mask: int) -> np.ndarray:
+        """``(R,)``, which value each joint row has in some columns, as whole numbers from 0."""
+        if mask not in self._symbols:
+            rows = self._rows
+            chosen = members(mask)
+            self._forget_if_full(self._symbols)
+            code, _ = joint_code([rows.columns[v] for v in chosen], [rows.alphabets[v] for v in chosen])
+            self._symbols[mask] = np.unique(code, return_inverse=True)[1]
+        return self._symbols[mask]
+
+    def _forget_if_full(self, known: dict[int, np.ndarray]) -> None:
+        if len(known) * len(self._rows.counts) > _MOST_KEPT:
+            known.clear()
+
+    def _counts(self, mask: int) -> np.ndarray:
+        """How often each value of some columns occurs."""
+        return np.bincount(self._symbol(mask), self._rows.counts).astype(np.int64)
+
+    def _log(self, mask: int) -> np.ndarray:
+        """``(R,)``, the log probability of each joint row's value in some columns."""
+        if mask not in self._logs:
+            self._forget_if_full(self._logs)
+            self._logs[mask] = np.log(self._counts(mask) / self.table.n)[self._symbol(mask)]
+        return self._logs[mask]
+
+    def _influence(self, coefficients: Mapping[int, float]) -> np.ndarray:
+        """``(R,)``, of each joint row, with mean zero."""
+        influence = np.zeros(len(self._share))
+        for mask, c in coefficients.items():
+            influence -= c * self._log(mask)
+        return influence - float(self._share @ influence)
+
+    def _share_of_few(self, influence: np.ndarray, everything: int) -> float:
+        """The share of the variance of the influence that is due to joint rows seen a few times."""
+        parts = self._share * influence**2
+        total = float(parts.sum())
+        few = self._counts(everything)[self._symbol(everything)] < FEW
+        return float(parts[few].sum()) / total if total else 0.0
+
+    def _first_order(self, influence: np.ndarray) -> tuple[float, float]:
+        """Standard error of the mean influence, and its degrees of freedom."""
+        n = self.table.n
+        if self.block == 1:
+            return math.sqrt(float(self._share @ influence**2) / (n - 1)), math.inf
+        blocks = n // self.block
+        sums = influence[: blocks * self.block].reshape(blocks, self.block).sum(axis=1)
+        return math.sqrt(blocks * float(sums.var(ddof=1))) / (blocks * self.block), blocks - 1.0
+
+    def _second_order(self, coefficients: Mapping[int, float]) -> float:
+        """Standard deviation of the quadratic term."""
+        masks = list(coefficients)
+        independent = self.table.n / self.block
+        if len(masks) ** 2 / 2 * len(self._share) > _MAX_WORK:  # |tr(A B)| <= sqrt(tr(A A) tr(B B))
+            bound = math.fsum(abs(c) * math.sqrt(len(self._counts(mask)) - 1) for mask, c in coefficients.items())
+            return bound / (math.sqrt(2) * independent)
+        trace = 0.0
+        for i, first in enumerate(masks):
+            for second in masks[: i + 1]:
+                chi_square = self._chi_square(first, second)
+                trace += coefficients[first] * coefficients[second] * chi_square * (1 if first == second else 2)
+        # a sum of squares of eigenvalues, so it is below zero by rounding at most
+        return math.sqrt(abs(trace) / 2) / independent
+
+    def _chi_square(self, first: int, second: int) -> float:
+        """``sum p(x_A, x_B)^2 / (p(x_A) p(x_B)) - 1``."""
+        if first | second in (first, second):
+            return len(self._counts(first & second)) - 1.0
+        logs = self._log(first | second) - self._log(first) - self._log(second)
+        return float(self._share @ np.exp(logs)) - 1.0
+
+
+@dataclass(frozen=True)
+class AsymptoticInterval:
+    """A value with the standard errors of its first- and second-order terms, see :class:`DiscreteInterval`.
+
+    Args:
+        centre: the value, its bias corrected.
+        first: standard error of the mean influence.
+        degrees: its degrees of freedom, infinite for independent rows.
+        second: standard deviation of the quadratic term.
+        block: rows in a block.
+    """
+
+    centre: float
+    first: float
+    degrees: float
+    second: float
+    block: int = 1
+
+    guarantee: Guarantee = "asymptotic"
+
+    @property
+    def method(self) -> str:
+        """How the interval is got, and under which assumptions."""
+        rows = "independent rows" if self.block == 1 else f"rows that depend on each other within {self.block} at most"
+        return f"interval by the delta method to second order, for large N; assumes {rows}"
+
+    def __call__(self, functional: Functional, confidence: float) -> tuple[float, float]:
+        """Lower and upper end at a confidence in (0, 1)."""
+        half = self.half_width(confidence)
+        return self.centre - half, self.centre + half
+
+    def half_width(self, confidence: float) -> float:
+        """Half the width at a confidence in (0, 1)."""
+        upper = 0.5 + confidence / 2
+        normal = float(ndtri(upper))
+        usual = normal if math.isinf(self.degrees) else float(stdtrit(self.degrees, upper))
+        longest = (float(chdtri(1, 1 - confidence)) - 1) / math.sqrt(2)
+        return math.hypot(usual * self.first, max(normal, longest) * self.second)
