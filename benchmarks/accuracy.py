@@ -138,13 +138,14 @@ def information_methods(kind: str) -> Iterator[tuple[str, _Method]]:
 
         def by_npeet(x: np.ndarray, y: np.ndarray) -> float:
             if kind == "mixed":
-                return float(npeet_plus.midc(x[:, None], y[:, None], k=NEIGHBOURS, base=math.e))
+                return float(npeet_plus.micd(y[:, None], x[:, None], k=NEIGHBOURS, base=math.e))
             return float(npeet_plus.mi(x[:, None], y[:, None], k=NEIGHBOURS, base=math.e))
 
         yield "npeet_plus", by_npeet
     if kind == "continuous":
         with suppress(ImportError):
             import infomeasure
+            import sparse  # noqa: F401 - which its mutual information needs
 
             logging.disable(logging.WARNING)
             yield (

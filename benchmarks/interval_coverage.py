@@ -1,6 +1,6 @@
 """How often intervals of Delta, the distortion floor and the irreducible loss hold the truth.
 
-    python benchmarks/coverage.py [--repetitions N] [--processes P] [--laws NAME ...] [--intervals auto guaranteed]
+    python benchmarks/interval_coverage.py [--repetitions N] [--processes P] [--laws NAME ...] [--intervals auto guaranteed]
 
 Each law is drawn again and again at each sample size, estimated as `bounds irreducible` would by default, and every
 interval is held against the exact value, counted by what the report promises of it: guaranteed, asymptotic,
@@ -233,7 +233,7 @@ def _reason(text: str) -> str:
 
 
 def main() -> None:
-    parser = harness.arguments(__doc__, "coverage")
+    parser = harness.arguments(__doc__, "interval_coverage")
     parser.add_argument("--repetitions", type=int, default=1000)
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--laws", nargs="*", help="names or parts of them (default all)")
@@ -264,7 +264,7 @@ def main() -> None:
         "summary": summary,
         "rows": rows,
     }
-    harness.save(results, options.out, "coverage", options.quick)
+    harness.save(results, options.out, "interval_coverage", options.quick)
 
 
 def _summary(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
