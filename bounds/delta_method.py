@@ -9,12 +9,12 @@ from functools import cached_property, reduce
 from operator import or_
 
 import numpy as np
-from scipy.special import chdtri, ndtri, stdtrit
+from scipy.special import chdtri, ndtri
 
 from bounds.counts import joint_code
 from bounds.discrete_entropy import chao_wang_jost, miller_madow, richness
 from bounds.functional import Functional
-from bounds.intervals import GuaranteedInterval, NoInterval
+from bounds.intervals import GuaranteedInterval
 from bounds.quantity import Guarantee
 from bounds.statistics import JointCounts
 from bounds.subsets import members
@@ -27,8 +27,6 @@ FEW = 5
 MAX_SHARE_OF_FEW = 0.1
 #: Share of the half-width by which two corrections of the bias may differ. It also picks draws, so it is strict.
 MAX_SHIFT = 0.08
-#: Blocks below which their spread is not trusted.
-MIN_BLOCKS = 20
 #: An event of probability ``RARE / N`` is missed by ``N`` rows with probability 5 %.
 RARE = 3.0
 #: Exact second-order variances are computed up to this many pairs of subsets times joint symbols.
@@ -51,26 +49,26 @@ class DiscreteInterval:
     ``tr((Q S)^2) / 2N^2`` where ``S`` is the covariance of a row. For a pair of subsets ``tr`` is
     ``sum p(x_A, x_B)^2 / (p(x_A) p(x_B)) - 1``. Where variables are independent, the influence of their mutual
     information is zero, so the second term is all there is; its law is that of a weighted sum of chi-squares. The
-    half-width is ``sqrt((z s_1)^2 + (q s_2)^2)`` with ``z`` the normal quantile and ``q`` the larger of it and that of
-    a standardised chi-square with one degree of freedom, whose tail is the longest.
+    half-width is the larger of ``z s_1`` and ``q s_2`` with ``z`` the normal quantile and ``q`` the larger of it and
+    that of a standardised chi-square with one degree of freedom, whose tail is the longest. They are not added up, for
+    the estimate of ``s_1`` already contains twice the variance of the second term.
 
     It is claimed where each entropy of ``F`` has :data:`MIN_ROWS_PER_SYMBOL` rows for each symbol, symbols seen less
     than :data:`FEW` times make up at most :data:`MAX_SHARE_OF_FEW` of the variance of the influence, the corrections of
     Miller and Madow and of Chao, Wang and Jost differ by at most :data:`MAX_SHIFT` of the half-width, and what was too
     rare to be seen (:data:`RARE`) cannot matter: all symbols that the columns allow were seen, or ``(RARE / N) ln N``
-    is less than the half-width. These limits are from the simulations of ``benchmarks/coverage.py``.
+    is less than the half-width. These limits are from the simulations of ``benchmarks/interval_coverage.py``.
 
     Args:
-        table: the joint rows; for ``block`` above 1 in their order, each counted once.
-        guaranteed: what is given elsewhere; it also has the plug-in entropies.
-        block: rows in a block of dependent ones. The variance of the first term is then that of sums over blocks, with
-            Student's quantile, and the second is that of as many rows as there are blocks. Blocks should be longer
-            than the time over which rows depend on each other.
+        table: the joint rows.
+        guaranteed: what is given elsewhere.
+        values: subset bitmask to the entropies that are reported. Where their functional is farther from the centre
+            than the shift allowed, the asymptotic interval would not be about them, and is not claimed.
     """
 
     table: JointCounts
     guaranteed: GuaranteedInterval
-    block: int = 1
+    values: Mapping[int, float]
     _logs: dict[int, np.ndarray] = field(default_factory=dict, init=False, repr=False)
     _symbols: dict[int, np.ndarray] = field(default_factory=dict, init=False, repr=False)
 
@@ -81,44 +79,36 @@ class DiscreteInterval:
         """Lower and upper end at a confidence in (0, 1), of the interval that is chosen."""
         return self.choose(functional)(functional, confidence)
 
-    def choose(self, functional: Functional) -> AsymptoticInterval | GuaranteedInterval | NoInterval:
+    def choose(self, functional: Functional) -> AsymptoticInterval | GuaranteedInterval:
         """The interval that the data justify for a functional."""
-        found = self._asymptotic(functional)
-        if isinstance(found, AsymptoticInterval):
-            return found
-        if self.block > 1:
-            return NoInterval(f"no interval: {found}, and no guaranteed one for rows that depend on each other")
-        return self.guaranteed
+        return self._asymptotic(functional) or self.guaranteed
 
-    def _asymptotic(self, functional: Functional) -> AsymptoticInterval | str:
-        """The interval, or why it is not justified."""
+    def _asymptotic(self, functional: Functional) -> AsymptoticInterval | None:
+        """The interval, if it is justified."""
         n, masks = self.table.n, functional.masks
         if not masks:
-            return "nothing to estimate"
+            return None
         everything = reduce(or_, masks)
-        independent = n / self.block
-        if self.block > 1 and independent < MIN_BLOCKS:
-            return f"{n} rows are fewer than {MIN_BLOCKS} blocks of {self.block}"
         counts = {}
         for mask in sorted(masks, key=int.bit_count, reverse=True):
             counts[mask] = self._counts(mask)
-            if richness(counts[mask]) * MIN_ROWS_PER_SYMBOL > independent:
-                return f"fewer than {MIN_ROWS_PER_SYMBOL} rows for each joint symbol"
+            if richness(counts[mask]) * MIN_ROWS_PER_SYMBOL > n:
+                return None
         coefficients = {mask: float(c) for mask, c in functional.coefficients.items()}
         centre = math.fsum(c * miller_madow(counts[mask]) for mask, c in coefficients.items())
-        # what blocks leave of the number of rows, the bias does not know: it grows by as much
-        bias = math.fsum(c * (len(counts[mask]) - 1) / (2 * n) for mask, c in coefficients.items())
         other = math.fsum(c * chao_wang_jost(counts[mask]) for mask, c in coefficients.items())
         influence = self._influence(coefficients)
         if self._share_of_few(influence, everything) > MAX_SHARE_OF_FEW:
-            return "symbols seen a few times make up much of the variance"
-        found = AsymptoticInterval(centre, *self._first_order(influence), self._second_order(coefficients), self.block)
+            return None
+        first = math.sqrt(float(self._share @ influence**2) / (n - 1))
+        found = AsymptoticInterval(centre, first, self._second_order(coefficients))
         half = found.half_width(_USUAL)
-        if abs(centre - other) + (self.block - 1) * abs(bias) > MAX_SHIFT * half:
-            return "corrections of the bias differ by much"
+        reported = math.fsum(c * self.values[mask] for mask, c in coefficients.items())
+        if max(abs(centre - other), abs(centre - reported)) > MAX_SHIFT * half:
+            return None
         possible = math.prod(self._alphabet(unit) for unit in members(everything))
-        if len(self._counts(everything)) < possible and RARE / independent * math.log(independent) > half:
-            return "what is too rare to be seen could matter"
+        if len(self._counts(everything)) < possible and RARE / n * math.log(n) > half:
+            return None
         return found
 
     @cached_property
@@ -128,8 +118,8 @@ class DiscreteInterval:
 
     @cached_property
     def _rows(self) -> JointCounts:
-        """The distinct joint rows; blocks need rows as they came."""
-        return self.table if self.block > 1 else self.table.grouped()
+        """The distinct joint rows."""
+        return self.table.grouped()
 
     def _alphabet(self, unit: int) -> int:
         return len(self._counts(1 << unit))
@@ -173,29 +163,19 @@ class DiscreteInterval:
         few = self._counts(everything)[self._symbol(everything)] < FEW
         return float(parts[few].sum()) / total if total else 0.0
 
-    def _first_order(self, influence: np.ndarray) -> tuple[float, float]:
-        """Standard error of the mean influence, and its degrees of freedom."""
-        n = self.table.n
-        if self.block == 1:
-            return math.sqrt(float(self._share @ influence**2) / (n - 1)), math.inf
-        blocks = n // self.block
-        sums = influence[: blocks * self.block].reshape(blocks, self.block).sum(axis=1)
-        return math.sqrt(blocks * float(sums.var(ddof=1))) / (blocks * self.block), blocks - 1.0
-
     def _second_order(self, coefficients: Mapping[int, float]) -> float:
         """Standard deviation of the quadratic term."""
         masks = list(coefficients)
-        independent = self.table.n / self.block
         if len(masks) ** 2 / 2 * len(self._share) > _MAX_WORK:  # |tr(A B)| <= sqrt(tr(A A) tr(B B))
             bound = math.fsum(abs(c) * math.sqrt(len(self._counts(mask)) - 1) for mask, c in coefficients.items())
-            return bound / (math.sqrt(2) * independent)
+            return bound / (math.sqrt(2) * self.table.n)
         trace = 0.0
         for i, first in enumerate(masks):
             for second in masks[: i + 1]:
                 chi_square = self._chi_square(first, second)
                 trace += coefficients[first] * coefficients[second] * chi_square * (1 if first == second else 2)
         # a sum of squares of eigenvalues, so it is below zero by rounding at most
-        return math.sqrt(abs(trace) / 2) / independent
+        return math.sqrt(abs(trace) / 2) / self.table.n
 
     def _chi_square(self, first: int, second: int) -> float:
         """``sum p(x_A, x_B)^2 / (p(x_A) p(x_B)) - 1``."""
@@ -212,24 +192,15 @@ class AsymptoticInterval:
     Args:
         centre: the value, its bias corrected.
         first: standard error of the mean influence.
-        degrees: its degrees of freedom, infinite for independent rows.
         second: standard deviation of the quadratic term.
-        block: rows in a block.
     """
 
     centre: float
     first: float
-    degrees: float
     second: float
-    block: int = 1
 
     guarantee: Guarantee = "asymptotic"
-
-    @property
-    def method(self) -> str:
-        """How the interval is got, and under which assumptions."""
-        rows = "independent rows" if self.block == 1 else f"rows that depend on each other within {self.block} at most"
-        return f"interval by the delta method to second order, for large N; assumes {rows}"
+    method: str = "interval by the delta method to second order, for large N; assumes independent rows"
 
     def __call__(self, functional: Functional, confidence: float) -> tuple[float, float]:
         """Lower and upper end at a confidence in (0, 1)."""
@@ -238,8 +209,6 @@ class AsymptoticInterval:
 
     def half_width(self, confidence: float) -> float:
         """Half the width at a confidence in (0, 1)."""
-        upper = 0.5 + confidence / 2
-        normal = float(ndtri(upper))
-        usual = normal if math.isinf(self.degrees) else float(stdtrit(self.degrees, upper))
+        normal = float(ndtri(0.5 + confidence / 2))
         longest = (float(chdtri(1, 1 - confidence)) - 1) / math.sqrt(2)
-        return math.hypot(usual * self.first, max(normal, longest) * self.second)
+        return max(normal * self.first, max(normal, longest) * self.second)

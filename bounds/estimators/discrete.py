@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
+from bounds.block_jackknife import BlockJackknife
 from bounds.collinearity import named
 from bounds.counts import joint_code, lattice_counts
 from bounds.delta_method import DiscreteInterval
 from bounds.discrete_entropy import chao_shen, chao_wang_jost, miller_madow, nsb, nsb_unknown, plug_in
-from bounds.entropies import EntropyVector
+from bounds.entropies import EntropyVector, Interval
 from bounds.errors import InputError
 from bounds.estimators.base import MAX_UNSEEN, MIN_COVERAGE, Estimate
 from bounds.intervals import GuaranteedInterval
@@ -79,12 +80,21 @@ def estimate_discrete(
         values,
         "discrete",
         method=f"{estimator}, N={n}",
-        interval=guaranteed if interval == "guaranteed" else DiscreteInterval(table, guaranteed, block),
+        interval=_interval(table, guaranteed, values, interval, block),
         refusals=refusals,
         caveats=_binned(table),
     )
-    intervals = "guaranteed" if interval == "guaranteed" else "asymptotic where there are rows enough, else guaranteed"
+    intervals = "asymptotic where there are rows enough, else " + ("none" if block > 1 else "guaranteed")
+    intervals = "guaranteed" if interval == "guaranteed" else intervals
     return Estimate(vector, estimator, f"{estimator}: {reason}; intervals {intervals}", tuple(warnings))
+
+
+def _interval(
+    table: JointCounts, guaranteed: GuaranteedInterval, values: Mapping[int, float], interval: str, block: int
+) -> Interval:
+    if interval == "guaranteed":
+        return guaranteed
+    return BlockJackknife(table, block) if block > 1 else DiscreteInterval(table, guaranteed, values)
 
 
 def _binned(table: JointCounts) -> tuple[str, ...]:
