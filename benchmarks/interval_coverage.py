@@ -4,8 +4,8 @@
 
 Each law is drawn again and again at each sample size, estimated as `bounds irreducible` would by default, and every
 interval is held against the exact value, counted by what the report promises of it (guaranteed, asymptotic,
-model-based, or none) and all together. Where the tool refuses, the interval that it withholds is computed all the same, to see whether
-refusing was right. Laws of discrete columns are drawn as tables of counts, which is the same law and quicker.
+model-based, or none) and all together. Where the tool refuses, the interval that it withholds is computed all the
+same, to see whether refusing was right. Laws of discrete columns are drawn as tables of counts, which is the same law and quicker.
 """
 
 from __future__ import annotations

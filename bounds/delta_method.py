@@ -49,9 +49,9 @@ class DiscreteInterval:
     ``tr((Q S)^2) / 2N^2`` where ``S`` is the covariance of a row. For a pair of subsets ``tr`` is
     ``sum p(x_A, x_B)^2 / (p(x_A) p(x_B)) - 1``. Where variables are independent, the influence of their mutual
     information is zero, so the second term is all there is; its law is that of a weighted sum of chi-squares. The
-    half-width is the larger of ``z s_1`` and ``q s_2`` with ``z`` the normal quantile and ``q`` the larger of it and
-    that of a standardised chi-square with one degree of freedom, whose tail is the longest. They are not added up, for
-    the estimate of ``s_1`` already contains twice the variance of the second term.
+    half-width is ``sqrt((z s_1)^2 + (q s_2)^2)`` with ``z`` the normal quantile and ``q`` the larger of it and that of
+    a standardised chi-square with one degree of freedom, whose tail is the longest. It is wide rather than narrow where
+    the second term is all there is, for the estimate of ``s_1`` then contains part of it.
 
     It is claimed where each entropy of ``F`` has :data:`MIN_ROWS_PER_SYMBOL` rows for each symbol, symbols seen less
     than :data:`FEW` times make up at most :data:`MAX_SHARE_OF_FEW` of the variance of the influence, the corrections of
@@ -211,4 +211,4 @@ class AsymptoticInterval:
         """Half the width at a confidence in (0, 1)."""
         normal = float(ndtri(0.5 + confidence / 2))
         longest = (float(chdtri(1, 1 - confidence)) - 1) / math.sqrt(2)
-        return max(normal * self.first, max(normal, longest) * self.second)
+        return math.hypot(normal * self.first, max(normal, longest) * self.second)
