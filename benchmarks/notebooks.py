@@ -28,7 +28,7 @@ from playwright.sync_api import Page, sync_playwright
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 NUMBER = "Array.from(document.querySelectorAll('tr')).find(r => r.innerText.startsWith('entropy'))?.innerText"
-PICTURES = "Array.from(document.querySelectorAll('img[alt]'), one => one.src).join()"
+PICTURES = "Array.from(document.querySelectorAll('svg[role=img]'), one => one.innerHTML).join()"
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def paint(page: Page, url: str) -> dict[str, float]:
     page.goto(url)
     page.locator("h1").first.wait_for()
     title = time.perf_counter() - start
-    page.locator("img[alt]:visible, iframe:visible, table:visible").first.wait_for()
+    page.locator("svg[role=img]:visible, iframe:visible, table:visible").first.wait_for()
     return {"title": title, "first result": time.perf_counter() - start}
 
 
@@ -116,7 +116,7 @@ def main() -> None:
             print(path.stem, found["paint"][path.stem])
         page = browser.new_page(viewport={"width": 1100, "height": 2400})
         page.goto(f"{address}/?file=01_irreducible_error.py")
-        page.locator("img[alt]").first.wait_for()
+        page.locator("svg[role=img]").first.wait_for()
         for count in range(2, 7):
             page.get_by_role("slider").first.focus()
             page.keyboard.press("Home")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 import numpy as np
 from scipy.special import stdtrit
 
 from bounds.counts import joint_code
+from bounds.delta_method import RARE
 from bounds.discrete_entropy import richness
 from bounds.functional import Functional
 from bounds.intervals import NoInterval
@@ -20,6 +24,9 @@ from bounds.subsets import members
 LEAST_GROUPS, MOST_GROUPS = 20, 50
 #: Blocks for each joint symbol, seen or by Chao's estimate not seen, below which no interval is claimed.
 BLOCKS_PER_SYMBOL = 2
+#: Share of the half-width by which the value that is reported may differ from the jackknife's.
+MAX_DISTANCE = 0.5
+_USUAL = 0.95
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,52 +38,58 @@ class BlockJackknife:
     rows, and ``(G - 1) mean (F_g - mean F_g)^2`` estimates its variance. The interval has Student's quantile with
     ``G - 1`` degrees of freedom.
 
+    It is claimed where there are groups and blocks enough, the value that is reported is nearer than
+    :data:`MAX_DISTANCE` of the half-width to the centre, and what was too rare to be seen cannot matter, as for
+    :class:`bounds.delta_method.DiscreteInterval` with as many rows as there are blocks.
+
     Args:
         table: the joint rows in their order, each counted once.
         block: rows within which rows depend on each other; beyond it they are taken for independent.
+        values: subset bitmask to the entropies that are reported.
     """
 
     table: JointCounts
     block: int
+    values: Mapping[int, float]
 
     guarantee: Guarantee = "asymptotic"
-
-    @property
-    def method(self) -> str:
-        """How the interval is got, and under which assumptions."""
-        return (
-            f"interval by the jackknife over {self._groups} groups of consecutive rows, for large N; assumes that rows "
-            f"more than {self.block} apart are independent, and that the law does not change"
-        )
+    method: str = "asymptotic interval where it is justified, otherwise none"
 
     def __call__(self, functional: Functional, confidence: float) -> tuple[float | None, float | None]:
         """Lower and upper end at a confidence in (0, 1)."""
-        interval = self.choose(functional)
-        if isinstance(interval, NoInterval):
-            return None, None
-        groups = self._groups
-        index = np.arange(self.table.n) * groups // self.table.n
-        whole, without = 0.0, np.zeros(groups)
-        for mask, c in functional.coefficients.items():
-            each = _plug_in_without(self._symbol(mask), index, groups)
-            whole += float(c) * each[0]
-            without += float(c) * each[1:]
-        centre = groups * whole - (groups - 1) * float(without.mean())
-        error = math.sqrt((groups - 1) * float(without.var()))
-        half = float(stdtrit(groups - 1, 0.5 + confidence / 2)) * error
-        return centre - half, centre + half
+        return self.choose(functional)(functional, confidence)
 
-    def choose(self, functional: Functional) -> BlockJackknife | NoInterval:
-        """This, or no interval where the data do not justify it."""
-        if self._groups < LEAST_GROUPS:
-            return NoInterval(f"no interval: {self.table.n} rows are fewer than {LEAST_GROUPS} blocks of {self.block}")
-        for mask in functional.masks:
-            symbols = richness(np.bincount(self._symbol(mask)))
-            if symbols * BLOCKS_PER_SYMBOL * self.block > self.table.n:
+    def choose(self, functional: Functional) -> JackknifeInterval | NoInterval:
+        """The interval, or none where the data do not justify it."""
+        n, block, groups = self.table.n, self.block, self._groups
+        if groups < LEAST_GROUPS:
+            return NoInterval(f"no interval: {n} rows are fewer than {LEAST_GROUPS} blocks of {block}")
+        index = np.arange(n) * groups // n
+        whole, without, reported = 0.0, np.zeros(groups), 0.0
+        for mask, c in functional.coefficients.items():
+            symbols = self._symbol(mask)
+            if richness(np.bincount(symbols)) * BLOCKS_PER_SYMBOL * block > n:
                 return NoInterval(
-                    f"no interval: fewer than {BLOCKS_PER_SYMBOL} blocks of {self.block} rows for each joint symbol"
+                    f"no interval: fewer than {BLOCKS_PER_SYMBOL} blocks of {block} rows for each joint symbol"
                 )
-        return self
+            each = _plug_in_without(symbols, index, groups)
+            whole += float(c) * float(each[0])
+            without += float(c) * each[1:]
+            reported += float(c) * self.values[mask]
+        centre = groups * whole - (groups - 1) * float(without.mean())
+        found = JackknifeInterval(centre, math.sqrt((groups - 1) * float(without.var())), groups, block)
+        half = found.half_width(_USUAL)
+        if self._some_unseen(functional) and RARE * block / n * math.log(n / block) > half:
+            return NoInterval("no interval: what is too rare to be seen in so few blocks could matter")
+        if abs(centre - reported) > MAX_DISTANCE * half:
+            return NoInterval("no interval: the estimate and the jackknife differ by much")
+        return found
+
+    def _some_unseen(self, functional: Functional) -> bool:
+        """Whether there are joint symbols that the columns allow and no row has."""
+        everything = reduce(or_, functional.masks, 0)
+        possible = math.prod(int(self._symbol(1 << unit).max()) + 1 for unit in members(everything))
+        return bool(everything) and int(self._symbol(everything).max()) + 1 < possible
 
     @property
     def _groups(self) -> int:
@@ -87,6 +100,42 @@ class BlockJackknife:
         chosen = members(mask)
         code, _ = joint_code([self.table.columns[v] for v in chosen], [self.table.alphabets[v] for v in chosen])
         return np.unique(code, return_inverse=True)[1]
+
+
+@dataclass(frozen=True)
+class JackknifeInterval:
+    """A value and its standard error from leaving out each of some groups of rows, see :class:`BlockJackknife`.
+
+    Args:
+        centre: the value, its bias corrected.
+        error: its standard error.
+        groups: how many groups there are.
+        block: rows within which rows depend on each other.
+    """
+
+    centre: float
+    error: float
+    groups: int
+    block: int
+
+    guarantee: Guarantee = "asymptotic"
+
+    @property
+    def method(self) -> str:
+        """How the interval is got, and under which assumptions."""
+        return (
+            f"interval by the jackknife over {self.groups} groups of consecutive rows, for large N; assumes that rows "
+            f"more than {self.block} apart are independent, and that the law does not change"
+        )
+
+    def __call__(self, functional: Functional, confidence: float) -> tuple[float, float]:
+        """Lower and upper end at a confidence in (0, 1)."""
+        half = self.half_width(confidence)
+        return self.centre - half, self.centre + half
+
+    def half_width(self, confidence: float) -> float:
+        """Half the width at a confidence in (0, 1)."""
+        return float(stdtrit(self.groups - 1, 0.5 + confidence / 2)) * self.error
 
 
 def _plug_in_without(symbols: np.ndarray, index: np.ndarray, groups: int) -> np.ndarray:

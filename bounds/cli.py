@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from bounds.audit_report import audit_to_html
 from bounds.auditing import FALSE_ALARMS, SIZE, audit
 from bounds.conditional_report import one_sided_to_html, one_sided_to_json, one_sided_to_terminal
 from bounds.demo import DATASETS
@@ -27,6 +28,7 @@ from bounds.evaluation_files import FIELDS, read_evaluation
 from bounds.irreducible import Data, IrreducibleError, irreducible_error
 from bounds.ladder import Ladder, ladders
 from bounds.likelihood.predictive import PREDICTORS
+from bounds.missing import RULES, PartlyObserved
 from bounds.optimum import SECONDS, optimal_elbo
 from bounds.output import check_writable, print_rich, progress, run, say, standard_output, write
 from bounds.readers import read
@@ -54,6 +56,9 @@ DATA is one of
   law.npz      array 'pmf' (one axis per variable) or 'cov'; optional 'names' of modalities, their 'sizes' and 'units'
   samples.npz  one array per modality, rows first
   table.csv, table.parquet  one row per example; --modalities maps columns, default one modality per column
+  samples.pt   a dictionary of tensors, one per modality, rows first (needs PyTorch)
+  cells.h5mu   a MuData file of annotated matrices (needs h5py); --modalities chooses variables as 'rna=rna/CD*'
+  images/      a folder with a subfolder of .png or .jpg files for each modality, named alike for the same example
 """
 _PARTS_HELP = """\
   'parts/*.parquet', or a folder of .parquet or .csv files: parts of one table, read one after the other
@@ -89,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_DATA_HELP + _PARTS_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _add_data(irreducible)
+    _add_data(irreducible, partly=True)
     irreducible.add_argument(
         "--estimator", choices=ESTIMATORS, default="auto", help="how entropies of samples are estimated (default auto)"
     )
@@ -207,6 +212,7 @@ def _add_audit(commands: Any) -> None:
         "--size", type=float, default=SIZE, metavar="NATS", help=f"excess that must be detectable (default {SIZE:g})"
     )
     parser.add_argument("--json", action="store_true", help="JSON to standard output and nothing else there, in nats")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="also write one self-contained page")
     parser.set_defaults(run=_audit)
 
 
@@ -244,8 +250,15 @@ def _add_theorems(commands: Any) -> None:
     prove.set_defaults(run=_prove)
 
 
-def _add_data(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
-    parser.add_argument("data", nargs=nargs, metavar="DATA", help="a .npz, .csv or .parquet file, see below")
+def _add_data(parser: argparse.ArgumentParser, nargs: str | None = None, partly: bool = False) -> None:
+    parser.add_argument("data", nargs=nargs, metavar="DATA", help="a file or a folder, see below")
+    parser.add_argument(
+        "--missing",
+        choices=RULES if partly else RULES[:2],
+        default=RULES[0],
+        help="refuse missing values (default); complete: use the rows that have everything"
+        + ("; per-subset: each entropy from the rows that have all it needs" if partly else ""),
+    )
     parser.add_argument(
         "--modalities",
         action="append",
@@ -280,13 +293,13 @@ def _add_scheme_and_output(parser: argparse.ArgumentParser) -> None:
 
 
 def _irreducible(options: argparse.Namespace) -> int:
-    if options.html and options.html.resolve() == Path(options.data).resolve():
-        raise InputError(f"--html {options.html} is the data file: choose another name")
     if options.html:
-        check_writable(options.html)
+        _check_page(options.html, options.data)
     if _streams(options):
         return _irreducible_of_stream(options)
-    data = read(options.data, options.modalities, _types(options.type))
+    data = _read(options)
+    if isinstance(data, PartlyObserved) and (options.conditional or options.likelihood):
+        raise InputError("--conditional and --likelihood need rows that have everything: use --missing complete")
     if options.conditional and not isinstance(data, Samples):
         raise InputError(f"--conditional is about rows, and {options.data} is a law: its entropies are known")
     try:
@@ -319,6 +332,7 @@ def _streams(options: argparse.Namespace) -> bool:
     wrong = {
         "--likelihood": streams and options.likelihood,
         "--conditional": streams and options.conditional,
+        "--missing": streams and options.missing != RULES[0],
         "--scheduler": options.engine != "dask" and options.scheduler,
         "--keep": not streams and options.keep,
         "--skip-damaged": not streams and options.skip_damaged,
@@ -358,6 +372,7 @@ def _irreducible_of_stream(options: argparse.Namespace) -> int:
 
 def _one_sided(data: Any, options: argparse.Namespace, refused: str) -> int:
     """What held-out losses show, where that is all that can be had."""
+    _say_notes(data)
     found = _predicted(data, options)
     with standard_output():
         if options.json:
@@ -386,7 +401,8 @@ def _predicted(data: Any, options: argparse.Namespace) -> ConditionalBounds:
 
 
 def _optimum(options: argparse.Namespace) -> int:
-    data = read(options.data, options.modalities, _types(options.type))
+    data = _read(options)
+    _say_notes(data)
     schemes = [parse_scheme(name, data.names) for name in options.scheme or ("mvae", "mmvae", "mopoe")]
     found = []
     with progress() as bar:
@@ -404,9 +420,12 @@ def _optimum(options: argparse.Namespace) -> int:
 
 
 def _audit(options: argparse.Namespace) -> int:
+    if options.html:
+        _check_page(options.html, options.file, options.data)
     evaluation, density = read_evaluation(options.file)
     if options.data is not None:
-        reference: Any = read(options.data, options.modalities, _types(options.type))
+        reference: Any = _read(options)
+        _say_notes(reference)
         if density is not None:
             say(f"bounds: the reference is {options.data}; log_density of {options.file} is used without DATA only")
     elif density is None:
@@ -425,6 +444,8 @@ def _audit(options: argparse.Namespace) -> int:
     )
     with standard_output():
         print(json.dumps(found.to_dict(), indent=2, allow_nan=False) if options.json else found)
+    if options.html:
+        write(options.html, audit_to_html(found))
     return 1 if found.verdict == "violated" else 0
 
 
@@ -545,8 +566,26 @@ def _show(results: Sequence[IrreducibleError], options: argparse.Namespace) -> N
             print_rich(to_terminal(result, _unit(options)), "")
 
 
+def _check_page(page: Path, *inputs: str | None) -> None:
+    """A page can be written, and not over what is read."""
+    if page.resolve() in {Path(one).resolve() for one in inputs if one is not None}:
+        raise InputError(f"--html {page} is the data file: choose another name")
+    check_writable(page)
+
+
 def _unit(options: argparse.Namespace) -> Unit:
     return "bits" if options.bits else "nats"
+
+
+def _read(options: argparse.Namespace) -> Any:
+    """DATA, by the rule for missing values."""
+    return read(options.data, options.modalities, _types(options.type), missing=options.missing)
+
+
+def _say_notes(data: Any) -> None:
+    """What was done to the rows, where the result itself has no room for it."""
+    for note in data.notes if isinstance(data, Samples) else ():
+        say(f"bounds: {note}")
 
 
 def _types(declared: Sequence[str]) -> dict[str, str]:

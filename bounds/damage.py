@@ -7,11 +7,24 @@ from contextlib import contextmanager
 
 from bounds.errors import InputError
 
+#: Characters of a message about a file.
+LONGEST = 800
+
 
 def first_line(error: BaseException) -> str:
     """The first line of an error, printable characters only."""
     line = (str(error).strip() or type(error).__name__).splitlines()[0]
     return "".join(c for c in line if c.isprintable()).strip(" :")
+
+
+def shortened(message: str) -> str:
+    """A message as one line, which what stands in a file cannot make endless.
+
+    >>> shortened("no such column: " + "x" * 1000)[-40:]
+    'xxxxxxxxxxxxxxxxxxxxxxxxxxxxx ... xxxxxx'
+    """
+    line = " ".join(message.split()) if "\n" in message or "\r" in message else message
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 11]} ... {line[-6:]}"
 
 
 @contextmanager

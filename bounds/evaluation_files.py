@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import zipfile
 from collections.abc import Mapping
@@ -12,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from bounds.column_mapping import check_unique
-from bounds.damage import damage
+from bounds.damage import damage, shortened
 from bounds.density_audit import DensityModel
 from bounds.errors import InputError
 from bounds.evaluation import Evaluation
 from bounds.joints import real_array
+from bounds.memory import check_fits
 from bounds.npz import ZIP_ERRORS, array_name, read_array, read_header
 from bounds.readers import check_readable
 from bounds.reported_terms import ExampleTerms
@@ -25,6 +27,9 @@ from bounds.subsets import check_names, parse_subset
 
 #: Largest JSON file, in bytes; terms of many examples belong into an .npz.
 MAX_JSON = 1 << 28
+
+#: Most entries of an array that is about the evaluation, not for each example.
+MAX_LISTED = 1 << 16
 
 #: Fields, and what each is.
 FIELDS: Mapping[str, str] = {
@@ -70,7 +75,7 @@ def read_evaluation(path: str | os.PathLike[str]) -> tuple[Evaluation, DensityMo
             return _understood(_json_fields(name))
         raise InputError(f"unknown suffix {suffix!r}: supported are .npz and .json")
     except InputError as error:
-        raise InputError(f"{name}: {error}") from None
+        raise InputError(f"{name}: {shortened(str(error))}") from None
 
 
 def write_evaluation(path: str | os.PathLike[str], evaluation: Evaluation) -> None:
@@ -109,13 +114,24 @@ def _npz_fields(path: str) -> dict[str, Any]:
         check_unique(names, "array")
         _check_known(names)
         headers = [read_header(archive, info, name) for info, name in zip(infos, names, strict=True)]
+        cells = 0
+        for one in headers:
+            if not _is_table(one.name) and math.prod(one.shape) > MAX_LISTED:
+                raise InputError(f"array {one.name!r} has the shape {one.shape}: it must be {FIELDS[one.name]}")
+            cells += math.prod(one.shape)
+        check_fits("all arrays together", (cells,), "evaluate fewer examples", 32)
         arrays = {one.name: read_array(archive, one) for one in headers}
     found: dict[str, Any] = {}
     for name, array in arrays.items():
-        found[name] = array if name.startswith(_ARRAYS) or name == "log_density" else array.tolist()
+        found[name] = array if _is_table(name) else array.tolist()
     if isinstance(found.get("parameters"), str):
         found["parameters"] = _parsed(found["parameters"], "parameters")
     return found
+
+
+def _is_table(name: str) -> bool:
+    """Whether a field has numbers for each example."""
+    return name.startswith(_ARRAYS) or name == "log_density"
 
 
 def _json_fields(path: str) -> dict[str, Any]:

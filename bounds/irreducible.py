@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,9 @@ from bounds.ceilings import (
 )
 from bounds.entropies import EntropyVector
 from bounds.errors import InputError
-from bounds.estimators import estimate
+from bounds.estimators import estimate, estimate_per_subset
 from bounds.joints import Law, check_countable
+from bounds.missing import ASSUMED, PartlyObserved
 from bounds.objectives import OBJECTIVES
 from bounds.progress import Track, no_progress
 from bounds.quantity import Quantity
@@ -30,9 +31,9 @@ from bounds.statistics import JointCounts, Moments
 from bounds.subsets import format_subset, mask_of, members
 
 #: What entropies are estimated from: rows, or statistics that stand for them.
-Estimated = Samples | JointCounts | Moments
+Estimated = Samples | PartlyObserved | JointCounts | Moments
 #: What bounds can be computed for.
-Data = Law | Samples | JointCounts | Moments | EntropyVector | Mapping[str, np.ndarray]
+Data = Law | Samples | PartlyObserved | JointCounts | Moments | EntropyVector | Mapping[str, np.ndarray]
 
 #: Importance samples of the published MMVAE objective (its code's default).
 PUBLISHED_K = 30
@@ -113,6 +114,8 @@ class IrreducibleError:
     schemes: tuple[SchemeBounds, ...]
     growth: tuple[GrowthStep, ...]
     warnings: tuple[str, ...]
+    #: Rows in which all of a subset is observed, where rows lack modalities and each entropy has its own.
+    rows_of_subsets: Mapping[str, int] = field(default_factory=dict)
 
     def __getitem__(self, label: str) -> SchemeBounds:
         for bounds in self.schemes:
@@ -146,7 +149,7 @@ class IrreducibleError:
         rows = "known law" if self.n is None else _counted(self.n, "row", "rows")
         modalities = _counted(len(self.names), "modality", "modalities")
         finer = f", {len(self.unit_names)} decoder units" if len(self.unit_names) > len(self.names) else ""
-        kind = "discrete" if self.kind == "discrete" else "continuous"
+        kind = "continuous" if self.kind == "differential" else self.kind
         return f"{rows}, {modalities} ({', '.join(self.names)}){finer}, {kind}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -164,6 +167,7 @@ class IrreducibleError:
             "schemes": {bounds.scheme.label: bounds.to_dict(self.names) for bounds in self.schemes},
             "growth": [step.to_dict() for step in self.growth],
             "warnings": list(self.warnings),
+            **({"rows_of_subsets": dict(self.rows_of_subsets)} if self.rows_of_subsets else {}),
         }
 
 
@@ -210,7 +214,7 @@ def irreducible_error(
     coarse = h.at_modality_level()
     return IrreducibleError(
         source=source or (data.source if isinstance(data, Estimated) else type(data).__name__),
-        kind=h.kind,
+        kind="mixed" if isinstance(data, Samples) and data.kind == "mixed" else h.kind,
         n=data.n if isinstance(data, Estimated) else None,
         names=names,
         unit_names=h.names,
@@ -220,6 +224,7 @@ def irreducible_error(
         schemes=tuple(_bounds(h, one, confidence) for one in track(schemes, "bounding", len(schemes))),
         growth=_growth(h, schemes, confidence, track),
         warnings=(*warnings, *_singularities(h)),
+        rows_of_subsets=data.counts() if isinstance(data, PartlyObserved) else {},
     )
 
 
@@ -237,12 +242,29 @@ def _entropies(
     """Entropies at the level of the units, how they were got, and warnings."""
     if isinstance(data, EntropyVector):
         return data, f"entropies as given ({data.method})", ()
+    if isinstance(data, PartlyObserved):
+        if interval != "auto" or block != 1:
+            raise InputError("entropies of different rows have no interval: leave them out, or use complete")
+        found = estimate_per_subset(data, estimator, track=track)
+        return found.entropies, found.choice, (_rows_said(data), *found.warnings)
     if isinstance(data, Estimated):
         found = estimate(data, estimator, interval=interval, block=block, track=track)
-        return found.entropies, found.choice, found.warnings
+        notes = data.notes if isinstance(data, Samples) else ()
+        return found.entropies, found.choice, (*notes, *found.warnings)
     finer = len(data.layout.unit_names) > len(data.names)
     h = data.unit_entropies(track) if finer else data.entropy_vector(track)
     return h, "exact entropies of a known law", ()
+
+
+def _rows_said(data: PartlyObserved) -> str:
+    """How many rows each entropy has, for the report; with many modalities the fewest and the most."""
+    counts = data.counts()
+    few = ", ".join(f"H({name}) {rows}" for name, rows in counts.items())
+    said = few if len(counts) <= 15 else f"from {min(counts.values())} to {max(counts.values())}"
+    return (
+        f"rows lack modalities, and each entropy is from the rows that have all it needs ({said}, of {data.n} rows); "
+        f"{ASSUMED}, no number has an interval, and what cannot be below zero may be so by chance"
+    )
 
 
 def _singularities(h: EntropyVector) -> list[str]:

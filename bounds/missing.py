@@ -158,10 +158,15 @@ def _observed(columns: Mapping[str, Any]) -> np.ndarray:
 
 def _missing(values: Any) -> np.ndarray:
     if is_categorical(values):
-        return np.asarray(getattr(values, "cat", values).codes) < 0
-    missing = np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else np.zeros(len(values), dtype=bool)
+        absent: np.ndarray = np.asarray(getattr(values, "cat", values).codes) < 0
+        return absent
+    missing: np.ndarray = (
+        np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else np.zeros(len(values), dtype=bool)
+    )
     data = np.ma.getdata(values)
-    return missing | np.isnan(data) if data.dtype.kind == "f" else missing
+    if data.dtype.kind == "f":
+        missing = missing | np.isnan(data)
+    return missing
 
 
 def _plain(table: Table) -> dict[str, dict[str, Any]]:

@@ -6,13 +6,18 @@ which row of a modality (``/obsmap``, ``/obsm``). Links to elsewhere, and data k
 
 from __future__ import annotations
 
+import json
+import tempfile
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
 
 from bounds.column_mapping import assign, check_unique
+from bounds.contained import contained
 from bounds.damage import damage
 from bounds.errors import InputError
 from bounds.memory import check_fits
@@ -22,15 +27,38 @@ if TYPE_CHECKING:
 
 #: Most names of observations or variables that are read.
 MAX_NAMES = 1 << 26
+_NAMES, _PARTS = "names.json", ("values", "missing")
 _SPARSE = {"csr_matrix": sparse.csr_matrix, "csc_matrix": sparse.csc_matrix}
 
 
 def read_h5mu(path: str, modalities: Sequence[str], types: Mapping[str, str] | None) -> dict[str, dict[str, Any]]:
-    """The columns of a ``.h5mu`` dataset by modality, masked where it was not observed: :func:`bounds.readers.read`."""
-    try:
-        import h5py
-    except ImportError:
-        raise InputError("needs h5py to be read: install multimodal-bounds[omics]") from None
+    """The columns of a ``.h5mu`` dataset by modality, masked where it was not observed: :func:`bounds.readers.read`.
+
+    HDF5 is read in a process of its own, which a damaged file may stop.
+    """
+    if find_spec("h5py") is None:
+        raise InputError("needs h5py to be read: install multimodal-bounds[omics]")
+    with tempfile.TemporaryDirectory(prefix="bounds-") as folder:
+        contained("bounds.multi_omics:extract", path, modalities, folder, "the HDF5 library")
+        names = json.loads(Path(folder, _NAMES).read_text(encoding="utf-8"))
+        found: dict[str, dict[str, Any]] = {}
+        for i, (modality, columns) in enumerate(names):
+            values, missing = (np.load(Path(folder, f"{what}{i}.npy"), allow_pickle=False) for what in _PARTS)
+            found[modality] = {
+                column: np.ma.array(values[:, k], mask=missing[:, k]) if missing[:, k].any() else values[:, k]
+                for k, column in enumerate(columns)
+            }
+    return found
+
+
+def extract(path: str, folder: str, modalities: Sequence[str]) -> None:
+    """Leaves what :func:`read_h5mu` returns in a folder, as arrays and names.
+
+    Raises:
+        InputError: a file that is damaged, in another layout, or does not fit in memory.
+    """
+    import h5py
+
     # h5py turns what the library says into nearly any exception.
     with damage("is not a complete .h5mu file", Exception), h5py.File(path, "r") as file:
         axis = int(file.attrs.get("axis", 0))
@@ -54,10 +82,14 @@ def read_h5mu(path: str, modalities: Sequence[str], types: Mapping[str, str] | N
         for m, where in rows.items():
             if where.size and where.max() >= matrices[m].shape[0]:
                 raise InputError(f"obsmap of {m!r} names row {where.max()}, and X has {matrices[m].shape[0]}")
-        return {
-            name: {known[i]: _column(matrices[place[i][0]], place[i][1], rows[place[i][0]]) for i in many}
-            for name, many in chosen.items()
-        }
+        for i, many in enumerate(chosen.values()):
+            columns = [_column(matrices[place[k][0]], place[k][1], rows[place[k][0]]) for k in many]
+            missing = [rows[place[k][0]] < 0 for k in many]
+            for what, arrays in zip(_PARTS, (columns, missing), strict=True):
+                stacked = np.column_stack(arrays) if arrays else np.empty((len(observations), 0))
+                np.save(Path(folder, f"{what}{i}.npy"), stacked, allow_pickle=False)
+        named = [(name, [known[k] for k in many]) for name, many in chosen.items()]
+        Path(folder, _NAMES).write_text(json.dumps(named), encoding="utf-8")
 
 
 def _whole(place: Sequence[tuple[str, int]], names: Sequence[str]) -> dict[str, list[int]]:
@@ -166,9 +198,7 @@ def _matrix(modality: h5py.Group, name: str, n_variables: int) -> Any:
 
 
 def _column(matrix: Any, position: int, rows: np.ndarray) -> np.ndarray:
-    """``(N,)``: a variable for each observation, masked where its modality has no such row."""
+    """``(N,)``: a variable for each observation; where its modality has no such row, what its first row has."""
     values = matrix[:, [position]].toarray()[:, 0] if sparse.issparse(matrix) else matrix[:, position]
-    missing = rows < 0
-    # Row 0 stands in where there is none.
-    found = values[np.where(missing, 0, rows)]
-    return np.ma.array(found, mask=missing) if missing.any() else found
+    found: np.ndarray = values[np.where(rows < 0, 0, rows)]
+    return found

@@ -73,9 +73,7 @@ def read_npz(
         members = {m: [read_header(archive, infos[i], names[i]) for i in chosen] for m, chosen in groups.items()}
         cells = sum(math.prod(member.shape) for chosen in members.values() for member in chosen)
         check_fits("all arrays together", (cells,), "choose fewer with --modalities, or fewer rows", 16)
-        return {
-            m: columns_of(m, [(one.name, read_array(archive, one)) for one in many]) for m, many in members.items()
-        }
+        return {m: columns_of(m, [(one.name, read_array(archive, one)) for one in many]) for m, many in members.items()}
 
 
 def array_name(info: zipfile.ZipInfo) -> str:

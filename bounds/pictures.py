@@ -1,37 +1,43 @@
-"""A figure as a picture that notebooks show, with words for who cannot see it."""
+"""A figure as SVG for pages and notebooks: in the colour of the text around it, dark or light, and told in words."""
 
 from __future__ import annotations
 
-import base64
+import hashlib
 import html
 import io
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from bounds.plots.style import COLUMN, TEXT
+
+#: Stands for the colour of the text around it until the figure is drawn; no figure has this colour of its own.
+_INK = "#010203"
+#: What figures draw in the colour of the text.
+_INKED = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
+
 
 @dataclass(frozen=True)
 class Picture:
-    """An SVG with its description; marimo and Jupyter show it as an image.
+    """A picture with its description; marimo and Jupyter show it.
 
     Attributes:
-        svg: the picture.
-        alt: one sentence that says what it shows.
-        width: at most, in pixels; a narrower column shrinks it.
+        svg: an ``svg`` element without background, as wide as what it is put into; its text is text.
+        alt: says in words what it shows, and is part of the element.
+        width: in pixels, at most, in a notebook; a narrower column shrinks it.
     """
 
-    svg: bytes
+    svg: str
     alt: str
     width: int
 
     def _repr_html_(self) -> str:
-        data = base64.b64encode(self.svg).decode()
-        source = f"data:image/svg+xml;base64,{data}"
-        return f'<img src="{source}" alt="{html.escape(self.alt)}" style="width:100%;max-width:{self.width}px">'
+        return f'<div style="max-width:{self.width}px">{self.svg}</div>'
 
 
 def picture(
-    draw: Callable[..., Any], *subject: Any, alt: str, size: tuple[float, float] = (5.2, 3.8), **options: Any
+    draw: Callable[..., Any], *subject: Any, alt: str, size: tuple[float, float] = (COLUMN, 2.6), **options: Any
 ) -> Picture:
     """What a function of :mod:`bounds.plots` draws of a result, as a picture.
 
@@ -39,19 +45,33 @@ def picture(
         draw: called as ``draw(*subject, ax=ax, **options)``.
         subject: what is drawn.
         alt: says in words what the picture shows.
-        size: in inches; text has 10 points.
+        size: in inches; text has 8 points.
         options: of ``draw``.
 
-    >>> picture(lambda ax: ax.plot([0, 1]), alt="a line")._repr_html_()[:31]
-    '<img src="data:image/svg+xml;ba'
+    >>> picture(lambda ax: ax.plot([0, 1]), alt="a line").svg[:38]
+    '<svg role="img" aria-label="a line" st'
     """
     from matplotlib import rc_context
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    # text stays text, which is small and sharp, and the same numbers give the same bytes
-    with rc_context({"svg.hashsalt": "multimodal-bounds", "svg.fonttype": "none", "font.size": 10}):
-        drawing = Figure(figsize=size, layout="constrained")
+    # text stays text, which is small and sharp, and the same numbers give the same element
+    style: Any = {"svg.hashsalt": "multimodal-bounds", "svg.fonttype": "none", "font.size": TEXT}
+    with rc_context({**style, **dict.fromkeys(_INKED, _INK), "axes.facecolor": "none"}):
+        drawing = Figure(figsize=size, layout="constrained", facecolor="none")
+        canvas = FigureCanvasSVG(drawing)  # before the layout, which would make one each time that it measures text
         draw(*subject, ax=drawing.subplots(), **options)
-        buffer = io.BytesIO()
-        drawing.savefig(buffer, format="svg", metadata={"Date": None})
-    return Picture(buffer.getvalue(), alt, round(100 * size[0]))
+        buffer = io.StringIO()
+        canvas.print_figure(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    return Picture(_element(buffer.getvalue(), alt), alt, round(125 * size[0]))
+
+
+def _element(document: str, alt: str) -> str:
+    """What of an SVG document may stand among other elements: ids are its own, and it styles nothing but itself."""
+    text = document[document.index("<svg") :].strip().replace(_INK, "currentColor")
+    text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)
+    text = re.sub(r'^<svg([^>]*?) width="[^"]*" height="[^"]*"', r"<svg\1", text)  # the view box keeps its shape
+    own = "f" + hashlib.sha256(f"{alt}{text}".encode()).hexdigest()[:8]
+    text = re.sub(r'\bid="', f'id="{own}-', text)
+    text = re.sub(r'(url\(#|href="#)', rf"\1{own}-", text)
+    return text.replace("<svg", f'<svg role="img" aria-label="{html.escape(alt)}" stroke-linejoin="round"', 1)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, overload
 
+from bounds.damage import shortened
 from bounds.errors import InputError
+from bounds.image_folders import is_image_folder, read_image_folder
 from bounds.joints import Discrete, Gaussian
 from bounds.missing import PartlyObserved, Table, by_rule
 from bounds.multi_omics import read_h5mu
@@ -13,6 +16,26 @@ from bounds.npz import read_npz
 from bounds.samples import Samples
 from bounds.tables import read_csv, read_parquet
 from bounds.tensors import read_pt
+
+
+@overload
+def read(
+    path: str | os.PathLike[str],
+    modalities: Sequence[str] = (),
+    types: Mapping[str, str] | None = None,
+    *,
+    missing: Literal["refuse", "complete"] = "refuse",
+) -> Samples | Discrete | Gaussian: ...
+
+
+@overload
+def read(
+    path: str | os.PathLike[str],
+    modalities: Sequence[str] = (),
+    types: Mapping[str, str] | None = None,
+    *,
+    missing: str,
+) -> Samples | PartlyObserved | Discrete | Gaussian: ...
 
 
 def read(
@@ -32,6 +55,8 @@ def read(
     - ``.pt``: a dataset with one tensor ``(N, ...)`` per modality, in a dictionary; needs PyTorch.
     - ``.h5mu``: the matrices of a MuData file, with observations that may lack modalities; needs h5py. ``modalities``
       choose variables as ``rna/GENE``.
+    - a folder with one subfolder per modality and images (.png, .jpg) in each, of the same name for the same example:
+      a dataset of pixels, which are symbols 0 .. 255 unless declared continuous.
 
     Args:
         path: the file.
@@ -49,19 +74,30 @@ def read(
             twice or in two modalities; a file too large for memory, said before it is loaded.
     """
     name = os.fspath(path)
-    suffix = os.path.splitext(name)[1].lower()
-    if suffix not in _READERS:
-        raise InputError(f"{name}: unknown suffix {suffix!r}: supported are {', '.join(_READERS)}")
     if isinstance(modalities, str):
         raise InputError(f"modalities={modalities!r}: give a list of 'name=columns'")
+    if not os.path.isdir(name):
+        _check_suffix(name)
     try:
+        if is_image_folder(name):
+            pixels = read_image_folder(name, tuple(modalities), types)
+            declared = {**dict.fromkeys(pixels, "discrete"), **(types or {})}
+            return by_rule(pixels, declared, os.path.basename(os.path.normpath(name)), missing)
         check_readable(name)
-        found = _READERS[suffix](name, tuple(modalities), types)
+        found = _READERS[os.path.splitext(name)[1].lower()](name, tuple(modalities), types)
         if isinstance(found, Discrete | Gaussian):
             return found
         return by_rule(found, types, os.path.basename(name), missing)
     except InputError as error:
-        raise InputError(f"{name}: {error}") from None
+        raise InputError(f"{name}: {shortened(str(error))}") from None
+
+
+def _check_suffix(name: str) -> None:
+    suffix = os.path.splitext(name)[1].lower()
+    if suffix not in _READERS:
+        raise InputError(
+            f"{name}: unknown suffix {suffix!r}: supported are {', '.join(_READERS)}, and folders of images"
+        )
 
 
 def check_readable(path: str) -> None:
@@ -73,7 +109,7 @@ def check_readable(path: str) -> None:
     try:
         path.encode()
         if os.path.isdir(path):
-            raise InputError("is a directory: give a file")
+            raise InputError("is a directory: give a file, or a folder with a subfolder of images for each modality")
         if not os.path.exists(path):
             raise InputError("there is no such file")
         if not os.path.isfile(path):

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bounds import plots
 from bounds.conditional_report import one_sided_to_html
 from bounds.estimators.one_sided import ConditionalBounds
-from bounds.figure_svg import svg_of
-from bounds.information_atoms import information_atoms
 from bounds.irreducible import IrreducibleError, LevelBounds, SchemeBounds
 from bounds.ladder import Ladder, Rung
 from bounds.objectives import OBJECTIVES
 from bounds.page import render, sentence
 from bounds.quantity import Quantity
-from bounds.report_words import GLOSSARY, GUARANTEES, LEVELS
+from bounds.report_figures import figures, ladder_figure
+from bounds.report_words import GLOSSARY, GUARANTEES, LEVELS, estimate_of, is_singular, promise
 from bounds.subsets import members
 
 if TYPE_CHECKING:
@@ -66,13 +65,6 @@ class RungRow(NamedTuple):
     interval: str
     guarantee: str
     meaning: str
-
-
-class Figure(NamedTuple):
-    """A figure as the page shows it; ``svg`` is an element that says what it shows."""
-
-    caption: str
-    svg: str
 
 
 def to_json(
@@ -159,10 +151,8 @@ def to_html(
         caption=_caption(result, unit),
         groups=[(level, list(group)) for level, group in groupby(rows, key=lambda row: row.level)],
         reasons=reasons,
-        figures=_figures(result, unit),
-        ladders=[
-            (one, _ladder_figure(one, unit, f"ladder-{i}"), ladder_rows(one, unit)) for i, one in enumerate(ladders)
-        ],
+        figures=figures(result, unit),
+        ladders=[(one, ladder_figure(one, unit), ladder_rows(one, unit)) for one in ladders],
         finer=LEVELS[1][0] if _has_units(result) else "",
         one_sided=one_sided_to_html(conditional, unit, page=False) if conditional else "",
         glossary=GLOSSARY,
@@ -179,7 +169,7 @@ def table_rows(result: IrreducibleError, unit: Unit = "nats") -> list[Row]:
 
     def relative(name: str, pick: Callable[[SchemeBounds], Quantity | None], level: str = "") -> Row:
         """A row of numbers relative to ``-H(X)``, which a singular law has not."""
-        if not _singular(result):
+        if not is_singular(result):
             return row(name, pick, level)
         return Row(name, [Cell("-") if pick(b) is None else Cell("none", why=_SINGULAR) for b in result.schemes], level)
 
@@ -225,9 +215,9 @@ def _rung_row(rung: Rung, unit: Unit) -> RungRow:
         low, high = (None if end is None else _number(end, unit, digits) for end in (quantity.low, quantity.high))
         interval = _NO_INTERVAL if low is None else f"at least {low}" if high is None else f"[{low}, {high}]"
         confidence = "" if quantity.confidence is None else f", {quantity.confidence:.0%}"
-    promise = "certified" if kind == "certified" else _promise(quantity)
+    claim = "certified" if kind == "certified" else promise(quantity)
     value = _number(quantity.value, unit, digits)
-    return RungRow(name, value, interval, promise + confidence, rung.meaning)
+    return RungRow(name, value, interval, claim + confidence, rung.meaning)
 
 
 def _kind(quantity: Quantity) -> str:
@@ -239,7 +229,7 @@ def _kind(quantity: Quantity) -> str:
 def all_warnings(result: IrreducibleError) -> list[str]:
     """The result's warnings and the notes of its numbers, each once."""
     found = dict.fromkeys(result.warnings)
-    for bounds in () if _singular(result) else result.schemes:
+    for bounds in () if is_singular(result) else result.schemes:
         for quantity in (bounds.finest.distortion_floor, bounds.finest.elbo_ceiling):
             if quantity is not None:
                 found.update(dict.fromkeys(quantity.notes))
@@ -249,7 +239,7 @@ def all_warnings(result: IrreducibleError) -> list[str]:
 def _answer(result: IrreducibleError, bounds: SchemeBounds, unit: Unit) -> str:
     loss, published = bounds.finest.total_correlation_term, bounds.finest.published_ceiling
     part = "unit" if bounds.units else "modality"
-    if _singular(result):
+    if is_singular(result):
         return f"no ceiling is defined: {_SINGULAR}."
     if loss is None:
         if published.value is None:
@@ -261,7 +251,7 @@ def _answer(result: IrreducibleError, bounds: SchemeBounds, unit: Unit) -> str:
         where = "for this law" if _known(result) else f"for every law, as at most one {part} is unseen at a time"
         silent = "T2 does not say whether a model comes near it"
         return f"the loss by T2 is zero {where}: the ELBO ceiling is -H(X), and {silent}."
-    if loss.guarantee != "exact" and loss.low is not None and loss.low <= 0:
+    if loss.guarantee == "none" or (loss.guarantee != "exact" and loss.low is not None and loss.low <= 0):
         return f"no loss can be shown from these rows: the estimate is {_in_words(result, loss, unit)}."
     how = "units" if bounds.units else "modalities"
     size = _in_words(result, loss, unit)
@@ -279,16 +269,8 @@ def _in_words(result: IrreducibleError, quantity: Quantity, unit: Unit) -> str:
     if quantity.guarantee == "exact":
         return text
     if quantity.confidence is not None and cell.interval != _NO_INTERVAL:
-        return f"{text} ({quantity.confidence:.0%} interval {cell.interval}, {_promise(quantity)})"
-    return f"{text} ({cell.interval}, {_promise(quantity)})"
-
-
-def _promise(quantity: Quantity) -> str:
-    """The guarantee, with the model that a model-based number assumes."""
-    for word, model in (("copula", "a Gaussian copula"), ("aussian", "a Gaussian law")):
-        if quantity.guarantee == "model-based" and word in quantity.method:
-            return f"assuming {model}"
-    return quantity.guarantee
+        return f"{text} ({quantity.confidence:.0%} interval {cell.interval}, {promise(quantity)})"
+    return f"{text} ({cell.interval}, {promise(quantity)})"
 
 
 def _cell(result: IrreducibleError, quantity: Quantity | None, unit: Unit) -> Cell:
@@ -328,10 +310,6 @@ def _known(result: IrreducibleError) -> bool:
     return result.entropy.guarantee == "exact"
 
 
-def _singular(result: IrreducibleError) -> bool:
-    return result.entropy.value is not None and math.isinf(result.entropy.value)
-
-
 def _has_units(result: IrreducibleError) -> bool:
     return len(result.unit_names) > len(result.names)
 
@@ -343,22 +321,14 @@ def _guarantees(result: IrreducibleError, ladders: Sequence[Ladder] = ()) -> set
     return {q.guarantee for q in quantities if q is not None} | rungs
 
 
-def _estimate(result: IrreducibleError) -> Quantity | None:
-    """The first of the numbers that is an estimate: its method, confidence and guarantee are those of all."""
-    quantities = [result.entropy]
-    for bounds in result.schemes:
-        quantities += [q for q in (bounds.generative_discrepancy, bounds.finest.published_ceiling) if q is not None]
-    return next((q for q in quantities if q.guarantee not in ("exact", "none")), None)
-
-
 def _caption(result: IrreducibleError, unit: Unit) -> str:
-    estimate = _estimate(result)
+    estimate = estimate_of(result)
     if _known(result):
         return f"In {unit} per example; the entropies are known, so every number is exact up to rounding."
     if estimate is None or estimate.confidence is None:
         return f"In {unit} per example. Every number is exact, and the same for every law."
     return (
-        f"In {unit} per example. In brackets {estimate.confidence:.0%} intervals, {_promise(estimate)}, each for the "
+        f"In {unit} per example. In brackets {estimate.confidence:.0%} intervals, {promise(estimate)}, each for the "
         f"whole combination of entropies ({estimate.method}). A number without brackets is exact, and the same for "
         "every law."
     )
@@ -373,81 +343,3 @@ def _trained(bounds: SchemeBounds, names: tuple[str, ...]) -> str:
     kind = "coefficients" if scheme.objective == "sub-sampled" else "weights"
     subsets = f"Encoded subsets and their {kind}: {'; '.join(listed[:_LISTED])}{more}."
     return " ".join(filter(None, [sentence(meaning), scheme.note, subsets]))
-
-
-def _figures(result: IrreducibleError, unit: Unit) -> dict[str, Figure]:
-    estimate = _estimate(result)
-    intervals = f" Vertical lines are intervals ({_promise(estimate)})." if estimate else ""
-    measured = "" if result.kind == "discrete" else " Delta changes with the units of measurement, the loss does not."
-    what = "entropies" if result.kind == "discrete" else "differential entropies"
-
-    def figure(draw: Callable[..., Any], alt: str, caption: str, subject: Any = result, height: float = 2.8) -> Figure:
-        words = f"{alt}, in {unit} per example"
-        drawn = svg_of(draw, subject, unit=unit, alt=words, height=height, prefix=draw.__name__.replace("_", "-"))
-        return Figure(f"{caption} In {unit} per example.", drawn)
-
-    found = {
-        "losses": figure(
-            plots.losses,
-            "Delta and irreducible ELBO loss of each scheme",
-            f"Delta, hatched, and the loss by which T2 keeps the ELBO below -H(X).{intervals}{measured}",
-        ),
-        "ceilings": figure(
-            plots.ceilings,
-            "ELBO ceilings of each scheme",
-            f"The ceilings that hold, and as a line -H(X){' with its interval' if estimate else ''}.{intervals} The "
-            "quoted bound is dashed because it is no ceiling: models of some laws exceed it, though not of every law. "
-            "Where it is far from the ceilings, an arrow at the edge gives its number.",
-            height=3.1,
-        ),
-        "growth": figure(
-            plots.growth,
-            "Delta and irreducible ELBO loss against the number of modalities",
-            f"The same of the first 1, 2, ... modalities: Delta hollow, ELBO loss filled.{intervals}{measured}",
-        ),
-        "entropy_profile": figure(
-            plots.entropy_profile,
-            f"The {what} of all subsets of modalities against their size",
-            f"The {what} of all subsets{', estimated, without their intervals' if estimate else ''}. "
-            f"{_profile_meaning(result)}",
-        ),
-    }
-    if 1 < len(result.names) <= plots.MOST and not _singular(result):
-        mixtures = [b.scheme for b in result.schemes if b.generative_discrepancy]
-        confidence = (estimate and estimate.confidence) or 0.95
-        shown = max(mixtures, key=lambda scheme: len(scheme.weights), default=None)  # of the full posterior Delta is 0
-        atoms = information_atoms(result.entropies, [shown] if shown else [], confidence=confidence)
-        mark = f", and hatched what of it the Delta of {shown.label} counts" if shown else ""
-        found["information_diagram"] = figure(
-            plots.information_diagram,
-            "What each group of modalities shares that the others do not tell",
-            f"What the modalities of the filled dots share and the others do not tell{mark}. All bars together are "
-            f"H(X); shared by three or more, a bar may be negative.{intervals}{measured}",
-            atoms,
-            2.4 + 0.17 * len(result.names),
-        )
-    return found
-
-
-def _ladder_figure(ladder: Ladder, unit: Unit, prefix: str) -> Figure:
-    bracket = next((f", the thick bracket the {r.name}" for r in ladder.rungs if r.name.startswith("optimum")), "")
-    words = f"Numbers on the axis of the ELBO of {ladder.scheme}, in {unit} per example"
-    height = 0.7 + 0.36 * max(len(ladder.rungs), 1)
-    return Figure(
-        f"{ladder.scheme}, in {unit} per example, the highest number first: lines are values with their intervals"
-        f"{bracket}. The quoted bound comes last and is dashed because it is refuted as a ceiling; an arrow at the "
-        "edge is a number too far away to draw.",
-        svg_of(plots.ladder, ladder, unit=unit, alt=words, height=height, prefix=prefix),
-    )
-
-
-def _profile_meaning(result: IrreducibleError) -> str:
-    if result.entropy.value is None or _singular(result):
-        return "The mean is drawn where every subset of a size has a finite value."
-    gap = (
-        "At the right the dotted line lies above by the total correlation of all modalities: the wider the gap, the "
-        "more they share."
-    )
-    if result.kind == "discrete":
-        return gap
-    return f"Sign, height and slope change with the units of measurement and mean nothing by themselves. {gap}"

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
+from bounds.irreducible import IrreducibleError
+from bounds.quantity import Quantity
+
 #: The levels of the table, and what each asks of a decoder.
 LEVELS: tuple[tuple[str, str], ...] = (
     (
@@ -86,7 +91,12 @@ GUARANTEES: tuple[tuple[str, str], ...] = (
         "Right if the data follow the named model, for example a Gaussian copula; the interval covers sampling only. "
         "The true number of data that do not follow the model may lie elsewhere.",
     ),
-    ("none", "The data cannot support the number, so none is printed. The reason stands in its place."),
+    (
+        "none",
+        "The data cannot support the number, so none is printed and the reason stands in its place; or, where rows lack "
+        "modalities and each entropy has its own rows, the number is an estimate without an interval, which shows "
+        "nothing by itself.",
+    ),
 )
 
 #: What one-sided bounds show, and what they do not.
@@ -96,3 +106,24 @@ ONE_SIDED: tuple[str, ...] = (
     "Minus the upper bound of H(X) is a log-likelihood that a density reaches on held-out rows, not a ceiling: for a "
     "ceiling H(X) would have to be bounded from below, and losses do not do that",
 )
+
+
+def promise(quantity: Quantity) -> str:
+    """What a number is by its guarantee, with the model that a model-based number assumes."""
+    for word, model in (("copula", "a Gaussian copula"), ("aussian", "a Gaussian law")):
+        if quantity.guarantee == "model-based" and word in quantity.method:
+            return f"assuming {model}"
+    return quantity.guarantee
+
+
+def estimate_of(result: IrreducibleError) -> Quantity | None:
+    """The first of the numbers that is an estimate: its method, confidence and guarantee are those of all."""
+    quantities = [result.entropy]
+    for bounds in result.schemes:
+        quantities += [q for q in (bounds.generative_discrepancy, bounds.finest.published_ceiling) if q is not None]
+    return next((q for q in quantities if q.guarantee not in ("exact", "none")), None)
+
+
+def is_singular(result: IrreducibleError) -> bool:
+    """Whether the law has an infinite entropy, so that there is nothing to be below."""
+    return result.entropy.value is not None and math.isinf(result.entropy.value)

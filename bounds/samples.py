@@ -177,7 +177,9 @@ def code_columns(
     _check_lengths(modalities)
     declared = DeclaredTypes(types or {}, {name: tuple(columns) for name, columns in modalities.items()})
     coded = [
-        code(_label(modality, column), values if rows is None else values[rows[modality]], declared.of(modality, column))
+        code(
+            _label(modality, column), values if rows is None else values[rows[modality]], declared.of(modality, column)
+        )
         for modality, columns in modalities.items()
         for column, values in columns.items()
     ]

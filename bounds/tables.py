@@ -42,9 +42,7 @@ _TEXT = re.compile(r"VARCHAR|ENUM\(.*\)|UUID", re.DOTALL)
 _DATE = re.compile(r"DATE|TIME.*|INTERVAL")
 
 
-def read_csv(
-    path: str, modalities: Sequence[str], types: Mapping[str, str] | None
-) -> dict[str, dict[str, np.ndarray]]:
+def read_csv(path: str, modalities: Sequence[str], types: Mapping[str, str] | None) -> dict[str, dict[str, np.ndarray]]:
     """The columns of a ``.csv`` table by modality, masked where cells are empty: :func:`bounds.readers.read`."""
     delimiter, names = _csv_header(path)
     groups = assign(modalities, names)

@@ -47,7 +47,9 @@ def read_pt(path: str, modalities: Sequence[str], types: Mapping[str, str] | Non
     try:
         import torch
     except ImportError:
-        raise InputError("needs PyTorch to be read: install multimodal-bounds[toy], or save the arrays as .npz") from None
+        raise InputError(
+            "needs PyTorch to be read: install multimodal-bounds[toy], or save the arrays as .npz"
+        ) from None
     _check_archive(path)
     # torch raises nearly everything for a damaged file, AssertionError and TypeError among them.
     with damage("is not a complete .pt file", Exception), warnings.catch_warnings():

@@ -103,7 +103,7 @@ def curve(picture, plots, result):
         plots.growth,
         result,
         alt="Delta and the irreducible ELBO loss of the first 1, 2, ... modalities",
-        size=(7.2, 3.4),
+        size=(5.8, 2.7),
     )
     return
 
@@ -130,7 +130,7 @@ def steps(ladder, mo, picture, plots):
                 plots.ladder,
                 ladder,
                 alt="numbers above and below the ELBO, from the highest to the lowest",
-                size=(7.2, 3.6),
+                size=(5.8, 2.9),
             ),
             mo.md("\n".join(f"- {note}" for note in ladder.notes)),
         ]
@@ -146,7 +146,7 @@ def shares(chosen, information_atoms, mo, picture, plots, result):
             plots.information_diagram,
             information_atoms(result.entropies, [_one.scheme for _one in result.schemes]),
             alt="a bar for what each group of modalities shares and the others do not tell; hatched: counted by Delta",
-            size=(7.2, 3.8),
+            size=(5.8, 3.0),
         )
     mo.vstack(
         [

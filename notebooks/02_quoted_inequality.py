@@ -137,7 +137,7 @@ def watch(mo, picture, plots, sides, terms):
                 plots.ladder,
                 sides,
                 alt="both sides of the inequality as quoted and repaired, and the ceiling, on one axis",
-                size=(7.2, 4.2),
+                size=(5.8, 3.4),
             ),
         ]
     )

@@ -98,9 +98,10 @@ def watch(found, mo, picture, plots):
             picture(
                 plots.training_curve,
                 found.curves,
+                first=0,
                 ceilings=found.ceilings,
                 alt="the ELBO of every start against the steps of training, and the ceilings as horizontal lines",
-                size=(7.6, 3.8),
+                size=(6.1, 3.0),
             ),
             mo.hstack(
                 [

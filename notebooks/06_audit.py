@@ -138,7 +138,7 @@ def verdicts(found, mo, picture, plots, trouble):
                     plots.verdict_table,
                     found,
                     alt="a row for each check: its verdict, the mean with its standard error, and the ceiling",
-                    size=(7.2, 5.0),
+                    size=(5.8, 4.0),
                 ),
                 mo.accordion({"every check with its reason": mo.md(found._repr_html_())}),
             ]

@@ -62,8 +62,8 @@ def test_types_and_bits_and_estimators_can_be_chosen(tmp_path, capsys):
     rng = np.random.default_rng(1)
     np.savez(tmp_path / "s.npz", a=rng.normal(size=(100, 2)), b=rng.integers(0, 9, 100))
     path = str(tmp_path / "s.npz")
-    assert main(["irreducible", path]) == 2
-    assert "mix discrete and continuous" in capsys.readouterr().err
+    assert main(["irreducible", path, "--estimator", "gaussian"]) == 2
+    assert "is for continuous data, these are mixed" in capsys.readouterr().err
     assert main(["irreducible", path, "--type", "b=continuous", "--estimator", "gaussian", "--bits"]) == 0
     assert "bits per example" in capsys.readouterr().out
 
@@ -75,7 +75,7 @@ def test_the_demo_writes_its_pages(tmp_path, capsys, monkeypatch):
     }
     monkeypatch.setattr("bounds.cli.DATASETS", small)
     assert main(["demo", "--html", str(tmp_path / "pages")]) == 0
-    assert (tmp_path / "pages" / "one.html").exists()
+    assert "How low the best ELBO really is" in (tmp_path / "pages" / "one.html").read_text()
     assert "one.html" in capsys.readouterr().err
     assert main(["demo", "two"]) == 2
 
@@ -394,6 +394,16 @@ def evaluation(request, law):
     return write
 
 
+def test_an_audit_writes_a_page_whatever_its_verdict(evaluation, law, tmp_path, capsys):
+    page, terms = tmp_path / "audit.html", evaluation(excess=0.2)
+    assert main(["audit", terms, str(law), "--html", str(page)]) == 1
+    assert ": violated</h1>" in page.read_text()
+    assert "violated" in capsys.readouterr().out
+    assert main(["audit", terms, str(law), "--html", terms]) == 2
+    assert main(["audit", terms, str(law), "--html", str(law)]) == 2
+    assert capsys.readouterr().err.count("is the data file") == 2
+
+
 def test_an_audit_says_its_verdict_and_its_exit_code(evaluation, law, capsys):
     assert main(["audit", evaluation(), str(law)]) == 0
     fine = capsys.readouterr()
@@ -449,6 +459,9 @@ def test_an_audit_against_a_dataset(evaluation, law, capsys):
     assert main(["audit", evaluation(excess=0.4), str(data), *columns, "--json"]) == 1
     document = json.loads(capsys.readouterr().out)
     assert any("estimated ceilings" in note for note in document["notes"])
+    assert main(["audit", evaluation(), str(data), *columns]) == 0
+    assert "consistent" in capsys.readouterr().out
+    data.write_text("p,q\n" + "".join(f"{a},{b}\n" for a, b in rng.integers(0, 2, (30, 2))))
     assert main(["audit", evaluation(), str(data), *columns]) == 0
     assert "undecided" in capsys.readouterr().out
     assert main(["audit", evaluation(), str(data)]) == 2

@@ -961,7 +961,7 @@ def test_what_does_not_fit_is_refused_before_an_image_is_decoded(
     def decoded(*_: Any) -> None:
         raise AssertionError("an image was decoded")
 
-    monkeypatch.setattr("toy_models.datasets.images._decoded", decoded)
+    monkeypatch.setattr("bounds.images._decoded", decoded)
     monkeypatch.setattr("bounds.memory.available_bytes", lambda: 1 << 16)
     with pytest.raises(InputError, match=r"PolyMNIST at this size .* read fewer examples"):
         read_polymnist(polymnist)
@@ -991,7 +991,7 @@ def test_a_bomb_is_refused(polymnist: Path, monkeypatch: pytest.MonkeyPatch) -> 
         with pytest.raises(InputError, match=f"{re.escape(str(path))} cannot be read as an image"):
             read_polymnist(polymnist)
     monkeypatch.undo()
-    monkeypatch.setattr("toy_models.datasets.images.MAX_PIXELS", 700)
+    monkeypatch.setattr("bounds.images.MAX_PIXELS", 700)
     with pytest.raises(InputError, match=r"0\.5\.png has 28 x 28 pixels, more than 700"):
         read_polymnist(polymnist)
 
@@ -1001,7 +1001,7 @@ def test_a_bomb_is_refused(polymnist: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_bytes_changed_anywhere_give_an_image_or_a_reason(
     tmp_path_factory: pytest.TempPathFactory, format: str, data: st.DataObject
 ) -> None:
-    from toy_models.datasets.images import read_images
+    from bounds.images import read_images
 
     buffer = io.BytesIO()
     Image.fromarray(pixels(0, 12, 12, 3)).save(buffer, format=format)

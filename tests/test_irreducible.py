@@ -85,7 +85,7 @@ def test_json_has_the_documented_keys_and_no_nan():
         assert set(mixture[key]) >= ESTIMATE_KEYS
     assert set(mixture["units"]["elbo_ceiling"]) >= ESTIMATE_KEYS
     assert document["schemes"]["mvae-subsampled"]["generative_discrepancy"] is None
-    assert mixture["generative_discrepancy"]["guarantee"] == "guaranteed"
+    assert mixture["generative_discrepancy"]["guarantee"] == "asymptotic"
     assert mixture["weights"] == {"image": "1/2", "text": "1/2"}
     assert len(document["growth"]) == 2
 
@@ -168,22 +168,23 @@ def test_bits_are_nats_over_ln_2_and_only_in_reports():
 
 def test_the_terminal_table_names_every_scheme_and_warning():
     console = Console(width=160, record=True, file=io.StringIO())
-    console.print(to_terminal(irreducible_error(sampled(), ["mmvae", "mopoe"])))
-    text = console.export_text()
-    for word in ("mmvae", "mopoe", "Delta (paper)", "quoted bound (refuted)", "McDiarmid"):
-        assert word in text
+    for interval, method in (("auto", "delta method to second order"), ("guaranteed", "McDiarmid")):
+        console.print(to_terminal(irreducible_error(sampled(), ["mmvae", "mopoe"], interval=interval)))
+        text = console.export_text()
+        for word in ("mmvae", "mopoe", "Delta (paper)", "quoted bound (refuted)", method):
+            assert word in text
 
 
 class _Links(HTMLParser):
     def __init__(self):
         super().__init__()
-        self.found, self.open, self.images = [], [], 0
+        self.found, self.open, self.figures = [], [], 0
 
     def handle_starttag(self, tag, attributes):
         for name, value in attributes:
             if name in ("src", "href", "action", "data"):
                 self.found.append(value)
-        self.images += tag == "img"
+        self.figures += tag == "figure"
         if tag not in ("meta", "img", "br", "link"):
             self.open.append(tag)
 
@@ -196,8 +197,8 @@ def test_the_page_is_one_file_well_formed_and_needs_no_network():
     parser = _Links()
     parser.feed(page)
     assert parser.open == []
-    assert parser.images == 4
-    assert all(link.startswith("data:image/svg+xml;base64,") for link in parser.found)
+    assert parser.figures == page.count("<svg ") == 4
+    assert all(link.startswith("#") for link in parser.found)  # a mark that a figure draws more than once
     assert "@import" not in page
     assert "url(" not in page
     assert "&lt;odd &amp; name&gt;" in page

@@ -23,7 +23,20 @@ PACKAGES = ("bounds", "toy_models")
 #: What a package may import when it is itself imported, besides the standard library ...
 EAGER = {"bounds": {"numpy", "scipy", "sympy"}, "toy_models": {"numpy", "scipy", "sympy", "torch"}}
 #: ... and what only a function that needs it may import.
-LAZY = {"PIL", "duckdb", "hypothesis", "jinja2", "matplotlib", "rich", "sklearn", "statsmodels"}
+LAZY = {
+    "PIL",
+    "distributed",
+    "duckdb",
+    "fsspec",
+    "h5py",
+    "hypothesis",
+    "jinja2",
+    "matplotlib",
+    "pyarrow",
+    "rich",
+    "sklearn",
+    "statsmodels",
+}
 #: A module that is of no use without an optional library may import it at once; nothing imports it eagerly.
 OPTIONAL = {"bounds.strategies": {"hypothesis"}}
 WITHOUT_TORCH = (
@@ -32,8 +45,12 @@ WITHOUT_TORCH = (
     "toy_models.datasets",
     "toy_models.gaussian_",
     "toy_models.linear_gaussian",
+    "toy_models.live",
+    "toy_models.playground",
     "toy_models.tabular",
 )
+#: Reads the files that torch writes, and only the functions that do so load it.
+TORCH_IN_A_FUNCTION = {"bounds.tensors"}
 PICKLERS = {"_pickle", "cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
 
 
@@ -122,6 +139,8 @@ def violations(module: str, source: str, order: Sequence[str]) -> list[str]:
 
 def import_problem(module: str, one: Import, order: Sequence[str]) -> str | None:
     package, root = module.partition(".")[0], one.target.partition(".")[0]
+    if root == "torch" and module in TORCH_IN_A_FUNCTION and not one.eager:
+        return None
     if root == "torch" and module.startswith(WITHOUT_TORCH):
         return "and has to do without torch"
     if root in PICKLERS:
@@ -199,6 +218,7 @@ EXAMPLE_ORDER = (
     "bounds.errors",
     "bounds.lattice",
     "bounds.joints",
+    "bounds.tensors",
     "bounds",
     "bounds.cli",
     "toy_models.tabular",
@@ -233,6 +253,7 @@ PLANTED = {
     "bounds and toy_models": ("bounds.cli", "def f():\n    import toy_models.tabular", "only toy_models may"),
     "bounds and torch": ("bounds.cli", "def f():\n    import torch.nn", "without torch"),
     "bounds and torch, at run time": ("bounds.cli", "def f():\n    return __import__('torch')", "without torch"),
+    "tensors and torch, at once": ("bounds.tensors", "import torch", "without torch"),
     "tabular and torch": ("toy_models.tabular", "from torch import nn", "without torch"),
     "slow to import": ("bounds.cli", "import sklearn.covariance", "only a function may"),
     "slow to import, in a class": ("bounds.cli", "class C:\n    from rich import print", "only a function may"),
@@ -273,6 +294,7 @@ CLEAN = {
     "package": ("bounds", '"""Doc."""\nfrom bounds.joints import Discrete\n__all__ = ["Discrete"]\n__version__ = "1"'),
     "toy models": ("toy_models.models", "import torch\nimport bounds\nfrom toy_models import tabular"),
     "reading": ("toy_models.models", "import torch\ntorch.load('f', weights_only=True)"),
+    "tensors": ("bounds.tensors", "def f(p):\n    import torch\n    torch.load(p, weights_only=True)"),
     "no pickle": ("bounds.cli", "import numpy as np\nnp.load('f', allow_pickle=False)"),
 }
 

@@ -31,6 +31,7 @@ matplotlib.use("Agg")
 LN2 = math.log(2)
 PARITY = Discrete(np.array([[[0.25, 0], [0, 0.25]], [[0, 0.25], [0.25, 0]]]), ["left", "right", "parity"])
 #: Names as long as people make them.
+DELTA = "\N{GREEK CAPITAL LETTER DELTA}"
 LONG = ("left camera", "caption_translated_to_english", "sound of the street", "a", "lidar", "depth_map")
 ROUNDING = 1e-12
 
@@ -304,12 +305,12 @@ def test_colours_are_kinds_of_numbers_in_every_figure():
     result = found(3)
     lines = {line.get_label(): line for line in plots.growth(result).lines}
     assert {to_rgba(line.get_color()) for label, line in lines.items() if "loss" in label} == {holds}
-    assert {to_rgba(line.get_color()) for label, line in lines.items() if "Delta" in label} == {refuted}
+    assert {to_rgba(line.get_color()) for label, line in lines.items() if DELTA in label} == {refuted}
     assert len({line.get_marker() for line in lines.values()}) == 3  # schemes are told apart without colour
     bars = plots.losses(result).containers
     assert [to_rgba(bar[0].get_edgecolor()) for bar in bars if "ELBO" in bar.get_label()] == [holds]
-    assert [to_rgba(bar[0].get_edgecolor()) for bar in bars if "Delta" in bar.get_label()] == [refuted]
-    assert all(bar[0].get_hatch() for bar in bars if "Delta" in bar.get_label())
+    assert [to_rgba(bar[0].get_edgecolor()) for bar in bars if DELTA in bar.get_label()] == [refuted]
+    assert all(bar[0].get_hatch() for bar in bars if DELTA in bar.get_label())
     (ceiling,) = [line for line in plots.ceilings(result).lines if line.get_label() == "ELBO ceiling"]
     assert to_rgba(ceiling.get_color()) == holds
 

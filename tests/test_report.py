@@ -1,5 +1,6 @@
 """What a reader sees: sentences that are exactly true, figures in the unit asked for, a page for any screen."""
 
+import html
 import io
 import json
 import math
@@ -19,7 +20,8 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from bounds import CommonCause, Discrete, Gaussian, Samples, irreducible_error, plots
+from bounds import CommonCause, Discrete, Evaluation, Gaussian, Samples, audit, irreducible_error, mmvae, plots
+from bounds.audit_report import VERDICTS, audit_to_html
 from bounds.conditional_report import one_sided_to_html
 from bounds.estimators.conditional import conditional_bounds
 from bounds.ladder import Ladder, Rung, ladders
@@ -231,8 +233,11 @@ def test_sentences_carry_interval_and_guarantee():
     assert re.search(r"estimated at \d\.\d{4} nats per example \(90% interval \[\d\.\d{4}, \d\.\d{4}\]", sentence)
     (sentence,) = headline(irreducible_error(measured(), "mmvae", estimator="gaussian"))
     assert "assuming a Gaussian law" in sentence
-    (sentence,) = headline(irreducible_error(counted(), "mvae-subsampled"), "bits")
-    assert re.search(r"cannot exceed -\d\.\d{4} bits per example \(95% interval \[.*\], guaranteed\)", sentence)
+    for interval, promise in (("auto", "asymptotic"), ("guaranteed", "guaranteed")):
+        (sentence,) = headline(irreducible_error(counted(), "mvae-subsampled", interval=interval), "bits")
+        assert re.search(
+            rf"cannot exceed -\d\.\d{{4}} bits per example \(95% interval \[.*\], {promise}\)", sentence
+        )
 
 
 def test_the_caption_says_what_the_model_is():
@@ -694,6 +699,14 @@ def test_drawing_leaves_matplotlib_as_it_was():
 # -- a page that anybody can read, anywhere
 
 
+def an_audit(excess=0.3):
+    """Of a model of two coins with awkward names, which claims too much by so many nats."""
+    fits = {1: np.tile([-LN2, -LN2 + excess], (500, 1)), 2: np.tile([-LN2 + excess, -LN2], (500, 1))}
+    names, kl = ["<b>&", "text"], np.full(500, LN2)
+    evaluation = Evaluation.from_examples(mmvae(2), fits, {1: kl, 2: kl}, kind="discrete", modalities=names)
+    return audit(evaluation, Discrete(np.full((2, 2), 0.25), names))
+
+
 def pages():
     """Each kind of page, with awkward names."""
     law = Discrete(np.full((2, 2), 0.25), ["<b>&", "text"])
@@ -702,6 +715,7 @@ def pages():
     return {
         "irreducible": to_html(result, "nats", ladders(law, result, seconds=1)),
         "theorems": verdicts_to_html(theorems, [check(one, 5) for one in theorems]),
+        "audit": audit_to_html(an_audit()),
         "one-sided": one_sided_to_html(
             conditional_bounds(Samples.from_arrays(counted(300)), "mmvae", rng=np.random.default_rng(0)),
             refused="<why>",
@@ -754,7 +768,7 @@ def assert_loads_nothing(page):
     assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
-@pytest.mark.parametrize("kind", ["irreducible", "theorems", "one-sided"])
+@pytest.mark.parametrize("kind", ["irreducible", "theorems", "one-sided", "audit"])
 def test_pages_load_nothing(made, kind):
     assert_loads_nothing(made[kind])
 
@@ -767,7 +781,7 @@ def test_a_page_that_would_load_something_is_caught(made, fault):
         assert_loads_nothing(made["theorems"].replace("<main", f"{fault}<main"))
 
 
-@pytest.mark.parametrize("kind", ["irreducible", "theorems", "one-sided"])
+@pytest.mark.parametrize("kind", ["irreducible", "theorems", "one-sided", "audit"])
 def test_pages_can_be_read_by_keyboard_and_by_ear(made, kind):
     page = made[kind]
     tags = _Tags(page)
@@ -791,6 +805,27 @@ def test_pages_can_be_read_by_keyboard_and_by_ear(made, kind):
     assert all(after <= before + 1 for before, after in pairwise(levels))
     assert all(one.get("scope") for one in tags.of("th"))
     assert all(one["role"] == "img" and one["aria-label"] for one in tags.of("svg"))
+
+
+def test_the_page_of_an_audit_has_every_number_and_every_cause(made):
+    found, page = an_audit(), made["audit"]
+    assert found.verdict == "violated"
+    assert found.causes
+    text = html.unescape(page)
+    body = text[text.index("<tbody>") : text.index("</tbody>")]
+    rows = body.split("</tr>")[:-1]
+    assert len(rows) == len(found.checks)
+    for row, check in zip(rows, found.checks, strict=True):
+        for number in (check.value, check.ceiling):
+            assert f"<td>{number:.4f}".replace("-", "\N{MINUS SIGN}") in row
+        assert f"{check.margin:+.4f}".replace("-", "\N{MINUS SIGN}") in row
+        assert (">violated<" in row) == (check.verdict == "violated")
+    for cause in found.causes:
+        assert f"<b>{cause.name}</b> (fit {cause.fit:.2f})" in text
+    assert len(pictures(page)) == 1
+    fine = audit_to_html(an_audit(excess=0.0))
+    assert 'id="causes"' not in fine
+    assert f'<p class="lead">{VERDICTS["consistent"].capitalize()}' in fine
 
 
 def test_names_in_a_page_are_no_markup(made):

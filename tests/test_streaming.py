@@ -395,6 +395,24 @@ def test_corruption_in_the_middle_of_numbers_is_found(tmp_path) -> None:
         stream(parts)
 
 
+@pytest.mark.parametrize("where", ["query", "batches"])
+def test_ctrl_c_is_no_damage(tmp_path, monkeypatch, where) -> None:
+    # DuckDB answers Ctrl-C with errors of its own; taken for damage, they would leave a part out.
+    part = write_part(tmp_path / "p.parquet", {"a": random(50).tolist()})
+
+    def stop(*_: object) -> Iterator:
+        raise (RuntimeError("Query interrupted") if where == "query" else pa.ArrowInvalid("INTERRUPT Error"))
+
+    if where == "query":
+        monkeypatch.setattr("bounds.streaming.tasks._numbers", stop)
+    else:
+        reader = type("Reader", (), {"__iter__": stop})
+        work = bounds.streaming.tasks._batches
+        monkeypatch.setattr("bounds.streaming.tasks._batches", lambda _: work(reader()))
+    with pytest.raises(KeyboardInterrupt):
+        stream(part, skip_damaged=True)
+
+
 def test_no_part_left(tmp_path) -> None:
     part = write_part(tmp_path / "p.parquet", {"a": [1, 2]})
     truncate(part)

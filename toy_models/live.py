@@ -33,7 +33,7 @@ class Training:
     """What training reached, in nats per example.
 
     Attributes:
-        curves: start to the ELBO after each step.
+        curves: start to the ELBO before training and after each step.
         ceilings: name to a number that no model of this kind exceeds, and what a constant latent reaches.
         elbo: the best at the end.
         kl: of the best model at the end: how much its latent says. Near zero the latent has collapsed.
@@ -103,7 +103,7 @@ def _tabular(count: int, correlation: float, steps: int, seeds: range) -> _Found
     }
     collapsed = True if optimum.high <= constant + 2 * TOL else False if optimum.low > constant + TOL else None
     return (
-        {f"start {i}": one.history[1:] for i, one in enumerate(fits, 1)},
+        {f"start {i}": one.history for i, one in enumerate(fits, 1)},
         ceilings,
         best.value,
         elbo_terms(best.model, law, scheme).kl,
@@ -138,7 +138,7 @@ def _linear(count: int, correlation: float, steps: int, seeds: range) -> _Found:
         "constant latent": constant,
     }
     return (
-        {f"start {i}": one.path[1:] for i, one in enumerate(fits, 1)},
+        {f"start {i}": one.path for i, one in enumerate(fits, 1)},
         ceilings,
         best.elbo,
         gaussian_terms(best.model, law, scheme).kl,

@@ -9,14 +9,16 @@ from bounds.errors import InputError, NoEstimateError
 from bounds.estimators.base import Estimate, tied
 from bounds.estimators.discrete import DISCRETE, estimate_discrete
 from bounds.estimators.gaussian import GAUSSIAN, estimate_gaussian
+from bounds.estimators.neighbours import NEIGHBOURS, estimate_neighbours
 from bounds.progress import Track, no_progress
 from bounds.row_order import alike_neighbours
 from bounds.samples import Samples
 from bounds.statistics import JointCounts, Moments
 
-ESTIMATORS: tuple[str, ...] = ("auto", *DISCRETE, *GAUSSIAN)
+ESTIMATORS: tuple[str, ...] = ("auto", *DISCRETE, *GAUSSIAN, NEIGHBOURS)
 INTERVALS = ("auto", "guaranteed")
 
+_NEIGHBOURS_FOR = ("continuous", "mixed")
 #: Rows for each dimension below which ``auto`` shrinks the covariance.
 ROWS_PER_DIMENSION = 5
 
@@ -32,7 +34,8 @@ def estimate(
     """Entropies of all subsets of the modalities of a data set.
 
     ``auto`` takes Chao-Wang-Jost for discrete data, and for continuous data a Gaussian copula, or a Gaussian with
-    Ledoit-Wolf shrinkage where columns have many ties or there are fewer than 5 rows a column.
+    Ledoit-Wolf shrinkage where columns have many ties or there are fewer than 5 rows a column. Data with columns of
+    both kinds get nearest neighbours, which also serve up to 3 continuous columns whose copula is not Gaussian.
 
     Args:
         data: rows, or statistics that stand for them: joint counts for the estimators of discrete data, moments for
@@ -80,30 +83,31 @@ def _estimate(
     data: Samples | JointCounts | Moments, estimator: str, interval: str, block: int, track: Track
 ) -> Estimate:
     chosen, reason = (estimator, "as asked for") if estimator != "auto" else _choose(data)
-    if data.kind == "mixed":
-        kinds = ", ".join(f"{name} is {kind}" for name, kind in zip(data.names, data.types, strict=True))
+    for_kinds = ("discrete",) if chosen in DISCRETE else ("continuous",) if chosen in GAUSSIAN else _NEIGHBOURS_FOR
+    if data.kind not in for_kinds:
         raise InputError(
-            f"the data mix discrete and continuous columns ({kinds}) and no estimator here supports that: declare "
-            "types so that all columns are of one kind, or leave the others out"
-        )
-    if (chosen in DISCRETE) != (data.kind == "discrete"):
-        raise InputError(
-            f"estimator {chosen!r} is for {'discrete' if chosen in DISCRETE else 'continuous'} data, these are "
-            f"{data.kind}: use another, or declare the types of the columns"
+            f"estimator {chosen!r} is for {' and '.join(for_kinds)} data, these are {data.kind}: use another, or "
+            "declare the types of the columns"
         )
     if isinstance(data, JointCounts) or (isinstance(data, Samples) and data.kind == "discrete"):
         table = data if isinstance(data, JointCounts) else JointCounts.of(data)
         return estimate_discrete(table, chosen, reason, interval, block, track)
     if interval == "guaranteed":
         raise InputError("no interval of continuous data is guaranteed without assumptions: use interval='auto'")
+    if chosen == NEIGHBOURS:
+        if isinstance(data, Moments):
+            raise InputError(f"{NEIGHBOURS} needs rows, and these are means and covariances: use gaussian")
+        return estimate_neighbours(data, reason, block, track)
     return estimate_gaussian(data, chosen, reason, block, track)
 
 
 def _choose(samples: Samples | JointCounts | Moments) -> tuple[str, str]:
     if isinstance(samples, Moments):
         return "gaussian", "means and covariances are all that is left of the rows"
-    if samples.kind == "discrete":
+    if isinstance(samples, JointCounts) or samples.kind == "discrete":
         return "chao-wang-jost", "discrete data: corrects for values not seen, needs no alphabet size"
+    if samples.kind == "mixed":
+        return NEIGHBOURS, "discrete and continuous columns together, whatever their law"
     dimension = len(samples.columns)
     if samples.n < ROWS_PER_DIMENSION * dimension:
         return "gaussian-shrinkage", f"fewer than {ROWS_PER_DIMENSION} rows a column ({samples.n} for {dimension})"

@@ -94,7 +94,7 @@ def _interval(
 ) -> Interval:
     if interval == "guaranteed":
         return guaranteed
-    return BlockJackknife(table, block) if block > 1 else DiscreteInterval(table, guaranteed, values)
+    return BlockJackknife(table, block, values) if block > 1 else DiscreteInterval(table, guaranteed, values)
 
 
 def _binned(table: JointCounts) -> tuple[str, ...]:

@@ -165,20 +165,20 @@ def _shrunk(data: np.ndarray, layout: Layout, variables: Mapping[int, list[int]]
 
 
 def _copula(data: np.ndarray, layout: Layout, variables: Mapping[int, list[int]], block: int, track: Track) -> _Fit:
-    """Correlation of normal scores, with the margins' entropies by spacings (SciPy)."""
-    from scipy.stats import differential_entropy, rankdata
+    """Correlation of normal scores, with the margins' entropies by spacings."""
+    from scipy.stats import rankdata
 
     n, dimension = data.shape
     rows = ndtri((rankdata(data, axis=0) - 0.5) / n)
     rows /= rows.std(axis=0)
     cov = rows.T @ rows / n
     values = _gaussian_values(cov, layout, track)
-    margins = differential_entropy(data, axis=0)
+    marginal = np.column_stack([_minus_log_density(data[:, v]) for v in range(dimension)])
+    margins = marginal.mean(axis=0)
     normal = 0.5 * math.log(2 * math.pi * math.e)
     single = _logdet_bias(n, 1)
     for mask, own in variables.items():
         values[mask] += float((margins[own] - normal).sum()) - _logdet_bias(n, len(own)) + len(own) * single
-    marginal = np.column_stack([_minus_log_density(data[:, v]) for v in range(dimension)])
     return values, InfluenceInterval(
         n, cov, variables, values, "Gaussian copula", rows=rows, marginal=marginal, block=block
     )
@@ -197,16 +197,22 @@ def _logdet_bias(n: int, dimension: int) -> float:
 
 
 def _minus_log_density(column: np.ndarray) -> np.ndarray:
-    """Minus the log density of each row, from the spacing of its ``2 m`` neighbours (Vasicek's window)."""
+    """Minus the log density of each row, from the spacing of its neighbours on either side.
+
+    They are ``cbrt(N)``, or as many as the most frequent value has rows, so that no spacing is zero.
+
+    The share of a law between two order statistics has a beta law, whose mean log is exact: only the change of the
+    density between them is a bias.
+    """
     n = len(column)
-    window = math.floor(math.sqrt(n) + 0.5)
+    repeated = int(np.unique(column, return_counts=True)[1].max())
+    window = max(3, round(math.cbrt(n)), repeated)
     order = np.argsort(column)
     ranks = np.arange(n)
     upper, lower = np.minimum(ranks + window, n - 1), np.maximum(ranks - window, 0)
     spacing = column[order][upper] - column[order][lower]
     found = np.empty(n)
-    with np.errstate(divide="ignore"):
-        found[order] = np.log(n * spacing / (upper - lower))
+    found[order] = np.log(spacing) + digamma(n + 1) - digamma(upper - lower)
     return found
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bounds.entropies import EntropyVector, Kind
-from bounds.errors import InputError
+from bounds.errors import InputError, NoEstimateError
 from bounds.estimators.base import Estimate
 from bounds.estimators.choice import estimate
 from bounds.functional import Functional
 from bounds.missing import ASSUMED, PartlyObserved
 from bounds.progress import Track, no_progress
 from bounds.quantity import Guarantee
-from bounds.subsets import members
+from bounds.subsets import members, union
 
 #: Every subset of the modalities is estimated by itself, with all its own subsets.
 MAX_MODALITIES = 10
@@ -43,11 +43,17 @@ def estimate_per_subset(data: PartlyObserved, estimator: str = "auto", *, track:
         track: shows progress.
 
     Raises:
-        InputError: more than :data:`MAX_MODALITIES` modalities, or data of which no subset has an estimate.
+        InputError: more than :data:`MAX_MODALITIES` modalities.
+        NoEstimateError: data of which no subset has an estimate, or that mix discrete and continuous columns.
     """
     count = len(data.names)
     if count > MAX_MODALITIES:
         raise InputError(f"{count} modalities: entropies per subset are estimated for at most {MAX_MODALITIES}")
+    if data.filled.kind == "mixed":
+        raise NoEstimateError(
+            "the data mix discrete and continuous columns and no estimator here supports that: declare types so that "
+            "all columns are of one kind, or leave the others out"
+        )
     values: dict[int, float] = {0: 0.0}
     refusals: dict[int, str] = {}
     warnings: dict[str, None] = {}
@@ -82,7 +88,7 @@ def estimate_per_subset(data: PartlyObserved, estimator: str = "auto", *, track:
         data.layout,
         values,
         kind,
-        method=f"{chosen.entropies.method}, per subset",
+        method=f"{chosen.estimator}, N={min(counts)} to {max(counts)} by subset",
         interval=NoInterval(),
         refusals=refusals,
         caveats=(*chosen.entropies.caveats, caveat),
@@ -97,7 +103,7 @@ def _entries(data: PartlyObserved, subset: int) -> dict[int, int]:
     subset with a single unit of one of its modalities in place of all.
     """
     layout = data.layout
-    units = list(members(layout.units_of_modalities(subset)))
+    units = list(members(union(layout.modality_units, subset)))
     place = {unit: i for i, unit in enumerate(units)}
     whole = sum(1 << unit for unit in units)
     found = {whole: (1 << len(units)) - 1}

@@ -19,12 +19,13 @@ from bounds.plots.plane import rate_distortion
 from bounds.plots.private import Measured, private_gap
 from bounds.plots.profile import entropy_profile
 from bounds.plots.rungs import ladder
-from bounds.plots.style import COLOURS, Unit, in_unit
+from bounds.plots.style import COLOURS, COLUMN, Unit, in_unit
 from bounds.plots.training import training_curve
-from bounds.plots.verdicts import verdict_table
+from bounds.plots.verdicts import verdict_height, verdict_table
 
 __all__ = [
     "COLOURS",
+    "COLUMN",
     "MOST",
     "Measured",
     "Unit",
@@ -38,5 +39,6 @@ __all__ = [
     "private_gap",
     "rate_distortion",
     "training_curve",
+    "verdict_height",
     "verdict_table",
 ]

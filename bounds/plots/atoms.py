@@ -43,7 +43,7 @@ def information_diagram(
     count = len(atoms.names)
     ax = axes(ax, 2.3 + _ROW * count)
     order = sorted(atoms.values, key=lambda mask: (mask.bit_count(), members(mask)))
-    names: dict[str, str | None] = {"atom": "atom", "part": f"counted by $\\Delta$ of {chosen}"}
+    names: dict[str, str | None] = {"atom": "atom", "part": f"counted by \N{GREEK CAPITAL LETTER DELTA} of {chosen}"}
     for x, mask in enumerate(order):
         quantity = atoms.values[mask]
         if not drawable(quantity):

@@ -41,7 +41,7 @@ def growth(result: IrreducibleError, ax: Axes | None = None, unit: Unit = "nats"
     if not labels:
         return say(ax, "only schemes of a known family grow")
     for hollow, colour, name, meaning in (
-        (True, REFUTED, "generative_discrepancy", r"$\Delta$"),
+        (True, REFUTED, "generative_discrepancy", "\N{GREEK CAPITAL LETTER DELTA}"),
         (False, HOLDS, "total_correlation_term", "ELBO loss"),
     ):
         for i, label in enumerate(labels):

@@ -27,6 +27,7 @@ def training_curve(
     unit: Unit = "nats",
     *,
     steps: int = 1,
+    first: int = 1,
     ceilings: Mapping[str, float | Quantity] | None = None,
 ) -> Axes:
     """Objectives against steps of training, and ceilings as labelled horizontal lines with their intervals.
@@ -40,10 +41,12 @@ def training_curve(
         ax: what is drawn on; by default a new figure.
         unit: nats or bits.
         steps: of a block.
+        first: number of the block of the first value; 0 where that is the value before any training.
         ceilings: label to nats. The axis has room for them, so leave out what is far away.
 
     Raises:
-        InputError: no curves, or a ceiling that is not finite.
+        InputError: no curves, a block without steps, a ``first`` that is neither 0 nor 1, or a ceiling that is not
+            finite.
     """
     known = {
         label: one if isinstance(one, Quantity) else Quantity(label, float(one))
@@ -54,10 +57,12 @@ def training_curve(
             raise InputError(f"the ceiling {label!r} is {quantity.value}: leave out what is not finite")
     if not curves or steps < 1:
         raise InputError(f"{len(curves)} curves of blocks of {steps} steps: give at least one curve and one step")
+    if first not in (0, 1):
+        raise InputError(f"first is {first}: give 0 where the first value is that before training, else 1")
     ax = axes(ax)
     drawn = {label: [in_unit(float(v), unit) for v in values] for label, values in curves.items()}
     for place, (label, values) in enumerate(drawn.items()):
-        x = [steps * (block + 1) for block in range(len(values))]
+        x = [steps * (block + first) for block in range(len(values))]
         ax.plot(x, values, dash("", place), color=COLOURS[place % len(COLOURS)], linewidth=1.2, label=label)
     heights = {label: span(quantity, unit) for label, quantity in known.items()}
     learned = [v for values in drawn.values() for v in values[len(values) // EARLY :]]

@@ -29,8 +29,7 @@ def verdict_table(audit: Audit, ax: Axes | None = None, unit: Unit = "nats") -> 
         ax: what is drawn on; by default a new figure as high as the table.
         unit: nats or bits.
     """
-    lines = sum(_name(check, _LETTERS).count("\n") + 1.6 for check in audit.checks) + 4.5
-    ax = axes(ax, _LINE * lines)
+    ax = axes(ax, verdict_height(audit))
     names = [_name(check, letters(ax, 0.38)) for check in audit.checks]
     heights = [name.count("\n") + 1.6 for name in names]
     ax.set_xlim(0, 1)
@@ -72,6 +71,11 @@ def verdict_table(audit: Audit, ax: Axes | None = None, unit: Unit = "nats") -> 
         top += height
         ax.axhline(top - 0.2, color=ink(ax), linewidth=0.4, alpha=0.4)
     return ax
+
+
+def verdict_height(audit: Audit) -> float:
+    """Inches that the table of an audit needs in a figure as wide as a column."""
+    return _LINE * (sum(_name(check, _LETTERS).count("\n") + 1.6 for check in audit.checks) + 4.5)
 
 
 def _name(check: Check, width: int) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bounds.column_mapping import check_unique
 from bounds.damage import first_line
 from bounds.errors import InputError
+from bounds.image_folders import is_image_folder
 from bounds.memory import available_bytes
 from bounds.readers import check_readable
 from bounds.tables import MAX_LINE
@@ -99,6 +100,8 @@ def suits_memory(data: str) -> bool:
 
     A file that is damaged or not there counts as one that does, because that reader says what is wrong with it.
     """
+    if is_image_folder(data):
+        return True
     if is_remote(data) or os.path.isdir(data) or (glob.has_magic(data) and not os.path.exists(data)):
         return False
     if os.path.splitext(data)[1].lower() not in SUFFIXES:

@@ -68,7 +68,7 @@ class Watched:
         """A picture of the whole page, if pictures are asked for."""
         if SCREENSHOTS is None:
             return
-        self.page.locator("img[alt]:visible, figure:visible, table:visible, iframe:visible, h1").first.wait_for()
+        self.page.locator("img[alt]:visible, svg[role=img]:visible, figure:visible, table:visible, iframe:visible, h1").first.wait_for()
         tallest = "Math.max(...Array.from(document.querySelectorAll('*'), one => one.scrollHeight))"
         heights = [0]
         while len(heights) < 20 or len(set(heights[-20:])) > 1:  # nothing has grown for two seconds
@@ -151,9 +151,9 @@ def test_a_slider_of_the_irreducible_error_moves_numbers_and_pictures(server: st
         return str(page.locator("tr", has_text="irreducible ELBO loss").locator("td").nth(1).inner_text())
 
     def pictures() -> list[str]:
-        return [str(image.get_attribute("src")) for image in page.locator("img[alt]").all()]
+        return [str(image.inner_html()) for image in page.locator("svg[role=img]").all()]
 
-    page.locator("img[alt]").nth(2).wait_for()
+    page.locator("svg[role=img]").nth(2).wait_for()
     assert loss() == "0.065228"  # three modalities that share 0.3 nats
     before = pictures()
     assert len(before) == 3
@@ -172,7 +172,7 @@ def test_a_slider_of_the_playground_moves_the_verdict_and_the_picture(server: st
         return str(row.last.inner_text())
 
     def picture() -> str:
-        return str(page.locator("img[alt^='both sides']").get_attribute("src"))
+        return str(page.locator("svg[aria-label^='both sides']").inner_html())
 
     before = picture()
     assert verdict() == "fails"

@@ -11,11 +11,11 @@ import numpy as np
 
 from bounds.damage import damage
 from bounds.errors import InputError
+from bounds.images import FORMATS, check_folder, names_in, read_images, shown
 from bounds.memory import check_fits
 from bounds.progress import Track, no_progress
 from toy_models.datasets.captions import Vocabulary
 from toy_models.datasets.dataset import Dataset, Modality, frozen
-from toy_models.datasets.images import FORMATS, check_folder, names_in, read_images, shown
 
 #: Side of PolyMNIST's images.
 POLYMNIST_SIZE = 28

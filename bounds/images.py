@@ -8,12 +8,17 @@ import warnings
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bounds.damage import damage
 from bounds.errors import InputError
+from bounds.memory import check_fits
 from bounds.progress import Track, no_progress
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 #: Suffixes of pictures, and the formats that they may hold; no other decoder is ever started.
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
@@ -88,7 +93,17 @@ def read_images(
     return images
 
 
-def _decoded(path: Path, size: int, stored: int | None, grey: bool) -> np.ndarray:
+def decode(path: Path, stored: int | None = None, grey: bool = False) -> Image.Image:
+    """A picture in memory, of mode RGB, or L if ``grey`` allows that.
+
+    Args:
+        path: the file; its suffix says which decoder is started.
+        stored: the side that it must have.
+        grey: whether a grey picture is taken too.
+
+    Raises:
+        InputError: naming the file: damaged, of another format, colours or size.
+    """
     from PIL import Image
 
     broken = (
@@ -107,6 +122,7 @@ def _decoded(path: Path, size: int, stored: int | None, grey: bool) -> np.ndarra
             shown_size = f"{picture.width} x {picture.height}"
             if picture.width * picture.height > MAX_PIXELS:
                 raise InputError(f"{path} has {shown_size} pixels, more than {MAX_PIXELS}: make it smaller")
+            check_fits(f"{path} in memory", (picture.width, picture.height, 3), "make it smaller", 4)
             if stored is not None and picture.size != (stored, stored):
                 raise InputError(
                     f"{path} has {shown_size} pixels: images of this dataset have {stored} x {stored}; unpack the "
@@ -115,7 +131,13 @@ def _decoded(path: Path, size: int, stored: int | None, grey: bool) -> np.ndarra
             if picture.mode != "RGB" and not (grey and picture.mode == "L"):
                 accepted = "RGB or grey (L)" if grey else "RGB"
                 raise InputError(f"{path} has mode {picture.mode}: images of this dataset are {accepted}; convert it")
-            colours = picture.convert("RGB")
-            if colours.size != (size, size):
-                colours = colours.resize((size, size), Image.Resampling.BILINEAR)
-            return np.asarray(colours, dtype=np.float32).transpose(2, 0, 1) / 255
+            return picture.copy()
+
+
+def _decoded(path: Path, size: int, stored: int | None, grey: bool) -> np.ndarray:
+    from PIL import Image
+
+    colours = decode(path, stored, grey).convert("RGB")
+    if colours.size != (size, size):
+        colours = colours.resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(colours, dtype=np.float32).transpose(2, 0, 1) / 255
