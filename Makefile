@@ -45,7 +45,7 @@ screenshots: $(VENV)/.browser
 	OMP_NUM_THREADS=1 SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/browser
 
 bench: $(VENV)/.bench
-	@for script in lattice samples streaming shannon optimum optimum_study audit_power tabular gaussian_fit training; do echo "$$script"; $(BIN)/python "benchmarks/$$script.py" || exit 1; done
+	@for script in lattice samples streaming shannon optimum optimum_study audit_power tabular gaussian_fit training accuracy interval_coverage notebooks fuzz; do echo "$$script"; $(BIN)/python "benchmarks/$$script.py" || exit 1; done
 
 # A warning is an error, and -n asks that every reference leads somewhere.
 docs: $(VENV)/.docs

@@ -28,7 +28,7 @@ from playwright.sync_api import Page, sync_playwright
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 NUMBER = "Array.from(document.querySelectorAll('tr')).find(r => r.innerText.startsWith('entropy'))?.innerText"
-PICTURES = "Array.from(document.querySelectorAll('svg[role=img]'), one => one.innerHTML).join()"
+PICTURES = "Array.from(document.querySelectorAll('svg[role=img]'), one => one.querySelector('[id]').id).join()"
 
 
 @contextmanager

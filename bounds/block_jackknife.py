@@ -36,7 +36,8 @@ class BlockJackknife:
     Rows fall into groups of at least ``block`` rows. With ``F_g`` the plug-in value without group ``g`` of ``G``, the
     value ``G F - (G - 1) mean F_g`` has no bias of order ``1 / N``, which dependence makes larger than for independent
     rows, and ``(G - 1) mean (F_g - mean F_g)^2`` estimates its variance. The interval has Student's quantile with
-    ``G - 1`` degrees of freedom.
+    ``G - 1`` degrees of freedom. Where the influence of all rows vanishes, as that of an information that is zero, a
+    95 % interval holds the truth in about 90 % of draws.
 
     It is claimed where there are groups and blocks enough, the value that is reported is nearer than
     :data:`MAX_DISTANCE` of the half-width to the centre, and what was too rare to be seen cannot matter, as for

@@ -111,6 +111,7 @@ def decode(path: Path, stored: int | None = None, grey: bool = False) -> Image.I
         SyntaxError,
         ValueError,
         EOFError,
+        MemoryError,  # what a damaged header declares
         struct.error,
         zlib.error,
         Image.DecompressionBombError,

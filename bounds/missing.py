@@ -152,8 +152,7 @@ def _lengths(table: Table) -> list[int]:
 
 def _observed(columns: Mapping[str, Any]) -> np.ndarray:
     """``(N,)``: the rows in which all columns of a modality have a value."""
-    seen = [~_missing(values) for values in columns.values()]
-    return np.logical_and.reduce(seen)
+    return ~np.asarray(np.column_stack([_missing(values) for values in columns.values()]).any(axis=1))
 
 
 def _missing(values: Any) -> np.ndarray:

@@ -121,14 +121,14 @@ def _group(group: h5py.Group, name: str) -> h5py.Group:
     return found
 
 
-def _array(group: h5py.Group, name: str, kinds: str, axes: int) -> np.ndarray:
+def _array(group: h5py.Group, name: str, kinds: str, *axes: int) -> np.ndarray:
     """A dataset of some kinds of numbers, which fits in memory and is in this file."""
     import h5py
 
     found = _member(group, name)
-    if not isinstance(found, h5py.Dataset) or found.dtype.kind not in kinds or len(found.shape) != axes:
+    if not isinstance(found, h5py.Dataset) or found.dtype.kind not in kinds or len(found.shape) not in axes:
         what = f"{found.dtype} {found.shape}" if isinstance(found, h5py.Dataset) else "a group"
-        raise InputError(f"{found.name} is {what}: expected numbers with {axes} axes")
+        raise InputError(f"{found.name} is {what}: expected numbers with {axes[0]} axes")
     _check_own(found)
     check_fits(str(found.name), found.shape, "give fewer rows or variables", max(8, found.dtype.itemsize))
     array: np.ndarray = found[...]
@@ -168,7 +168,8 @@ def _rows(file: h5py.File, mod: h5py.Group, name: str, observations: Sequence[st
         position = {one: i for i, one in enumerate(own)}
         rows = np.array([position.get(one, -1) for one in observations], dtype=np.int64)
     if "obsm" in file and name in _group(file, "obsm"):
-        mask = _array(_group(file, "obsm"), name, "b", 1)
+        # MuData writes a column of a matrix.
+        mask = _array(_group(file, "obsm"), name, "b", 1, 2).reshape(-1)
         if not np.array_equal(mask, rows >= 0):
             raise InputError(f"obsm of {name!r} says otherwise than its rows which observations it has")
     if not (rows >= 0).any():

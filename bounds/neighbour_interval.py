@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import polygamma, stdtrit
 
 from bounds.functional import Functional
+from bounds.intervals import NoInterval
 from bounds.quantity import Guarantee
 
 #: Standard errors between the values with the k-th and the 2k-th neighbour beyond which the bias is taken to be large.
@@ -62,7 +63,13 @@ class NeighbourInterval:
     def choose(self, functional: Functional) -> NeighbourInterval | NoInterval:
         """This interval, or none where neighbourhoods of two sizes disagree."""
         shift, error = self._shift(functional), self._error(functional)
-        return self if shift <= MAX_SHIFT * error else NoInterval(shift, error, self.neighbour)
+        if shift <= MAX_SHIFT * error:
+            return self
+        return NoInterval(
+            f"no interval: cubes to neighbour {self.neighbour} and to {2 * self.neighbour} differ by {shift:.2g} nats, "
+            f"more than the standard error of {error:.2g}, so the bias may be larger than any interval; use more rows "
+            "or fewer columns"
+        )
 
     def __call__(self, functional: Functional, confidence: float) -> tuple[float, float]:
         """Lower and upper end at a confidence in (0, 1)."""
@@ -92,30 +99,6 @@ class NeighbourInterval:
         noise += math.fsum(c**2 for c in share.values()) * float(polygamma(1, self.neighbour))
         sums = np.add.reduceat(rows - rows.mean(), np.arange(0, self.n, self.block))
         return math.sqrt(float(sums @ sums) * len(sums) / (len(sums) - 1) / self.n**2 + noise * self.block / self.n)
-
-
-@dataclass(frozen=True)
-class NoInterval:
-    """No ends, and why."""
-
-    shift: float
-    error: float
-    neighbour: int
-
-    guarantee: Guarantee = "none"
-
-    @property
-    def method(self) -> str:
-        """Why there is no interval."""
-        return (
-            f"no interval: cubes to neighbour {self.neighbour} and to {2 * self.neighbour} differ by {self.shift:.2g} "
-            f"nats, more than the standard error of {self.error:.2g}, so the bias may be larger than any interval; use "
-            "more rows or fewer columns"
-        )
-
-    def __call__(self, functional: Functional, confidence: float) -> tuple[None, None]:
-        """Neither end."""
-        return None, None
 
 
 def _terms(functional: Functional) -> list[tuple[int, float]]:

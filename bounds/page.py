@@ -33,4 +33,4 @@ def sentence(text: str) -> str:
 
 def minus_sign(text: str) -> str:
     """Lines may break at a hyphen, and not at a minus."""
-    return text.replace("-H(X)", "\N{MINUS SIGN}H(X)").replace("-distortion", "\N{MINUS SIGN}distortion")
+    return text.replace("-H(", "\N{MINUS SIGN}H(").replace("-distortion", "\N{MINUS SIGN}distortion")

@@ -56,8 +56,8 @@ def picture(
     from matplotlib.figure import Figure
 
     # text stays text, which is small and sharp, and the same numbers give the same element
-    style: Any = {"svg.hashsalt": "multimodal-bounds", "svg.fonttype": "none", "font.size": TEXT}
-    with rc_context({**style, **dict.fromkeys(_INKED, _INK), "axes.facecolor": "none"}):
+    style: Any = dict.fromkeys(_INKED, _INK) | {"axes.facecolor": "none", "font.size": TEXT}
+    with rc_context({**style, "svg.hashsalt": "multimodal-bounds", "svg.fonttype": "none"}):
         drawing = Figure(figsize=size, layout="constrained", facecolor="none")
         canvas = FigureCanvasSVG(drawing)  # before the layout, which would make one each time that it measures text
         draw(*subject, ax=drawing.subplots(), **options)

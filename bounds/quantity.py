@@ -58,7 +58,8 @@ class Quantity:
                 span = f" (at least {low:.4f}{level})"
             case low, high:
                 span = f" [{low:.4f}, {high:.4f}]{level}"
-        return f"{self.name} = {self.value:.4f}{span} nats ({self.guarantee}: {self.method})"
+        promise = "" if self.guarantee == "none" else f"{self.guarantee}: "
+        return f"{self.name} = {self.value:.4f}{span} nats ({promise}{self.method})"
 
     def _repr_html_(self) -> str:
         return f"<code>{html.escape(str(self))}</code>"

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bounds import plots
 from bounds.conditional_report import one_sided_to_html
@@ -17,7 +17,7 @@ from bounds.objectives import OBJECTIVES
 from bounds.page import render, sentence
 from bounds.quantity import Quantity
 from bounds.report_figures import figures, ladder_figure
-from bounds.report_words import GLOSSARY, GUARANTEES, LEVELS, estimate_of, is_singular, promise
+from bounds.report_words import GLOSSARY, GUARANTEES, LEVELS, estimates_of, is_singular, promise, why_no_interval
 from bounds.subsets import members
 
 if TYPE_CHECKING:
@@ -270,6 +270,8 @@ def _in_words(result: IrreducibleError, quantity: Quantity, unit: Unit) -> str:
         return text
     if quantity.confidence is not None and cell.interval != _NO_INTERVAL:
         return f"{text} ({quantity.confidence:.0%} interval {cell.interval}, {promise(quantity)})"
+    if quantity.guarantee == "none":
+        return f"{text}, without an interval ({why_no_interval(quantity)})"
     return f"{text} ({cell.interval}, {promise(quantity)})"
 
 
@@ -279,10 +281,12 @@ def _cell(result: IrreducibleError, quantity: Quantity | None, unit: Unit) -> Ce
     if quantity.value is None:
         return Cell("none", why=quantity.notes[0] if quantity.notes else "")
     if quantity.guarantee != "exact":
-        span = _NO_INTERVAL
+        span, kind = _NO_INTERVAL, ""
         if quantity.low is not None and quantity.high is not None:
+            if len({promise(one) for one in estimates_of(result) if one.guarantee != "none"}) > 1:
+                kind = promise(quantity)
             span = f"[{_number(quantity.low, unit, 4)}, {_number(quantity.high, unit, 4)}]"
-        return Cell(_number(quantity.value, unit, 4), span)
+        return Cell(_number(quantity.value, unit, 4), span, kind)
     value = "0.000000" if _is_zero(result, quantity) else _number(quantity.value, unit, 6)
     if float(value) == 0 and not _is_zero(result, quantity):
         value = f"{plots.in_unit(quantity.value, unit):.1e}"  # small, and not zero
@@ -318,20 +322,32 @@ def _guarantees(result: IrreducibleError, ladders: Sequence[Ladder] = ()) -> set
     quantities = [result.entropy, *(b.generative_discrepancy for b in result.schemes)]
     quantities += [b.finest.published_ceiling for b in result.schemes]
     rungs = {_kind(rung.quantity) for ladder in ladders for rung in ladder.rungs}
-    return {q.guarantee for q in quantities if q is not None} | rungs
+    return {q.guarantee for q in (*quantities, *estimates_of(result)) if q is not None} | rungs
 
 
 def _caption(result: IrreducibleError, unit: Unit) -> str:
-    estimate = estimate_of(result)
     if _known(result):
         return f"In {unit} per example; the entropies are known, so every number is exact up to rounding."
-    if estimate is None or estimate.confidence is None:
+    estimates = estimates_of(result)
+    if not estimates:
         return f"In {unit} per example. Every number is exact, and the same for every law."
-    return (
-        f"In {unit} per example. In brackets {estimate.confidence:.0%} intervals, {promise(estimate)}, each for the "
-        f"whole combination of entropies ({estimate.method}). A number without brackets is exact, and the same for "
-        "every law."
-    )
+    methods: dict[str, str] = {}
+    for one in estimates:
+        if one.guarantee != "none":
+            methods.setdefault(promise(one), one.method)
+    said = [f"In {unit} per example."]
+    if methods:
+        kinds = f"{' or '.join(methods)}{', as each says' if len(methods) > 1 else ''}"
+        confidence = "" if estimates[0].confidence is None else f"{estimates[0].confidence:.0%} "
+        said.append(
+            f"In brackets {confidence}intervals, {kinds}, each for the whole combination of entropies "
+            f"({'; or '.join(methods.values())})."
+        )
+    reasons = dict.fromkeys(why_no_interval(one) for one in estimates if one.guarantee == "none")
+    if reasons:
+        said.append(f"Without an interval a number is an estimate that shows nothing by itself ({'; '.join(reasons)}).")
+    bare = "Any other number" if reasons else "A number without brackets"
+    return " ".join([*said, f"{bare} is exact, and the same for every law."])
 
 
 def _trained(bounds: SchemeBounds, names: tuple[str, ...]) -> str:

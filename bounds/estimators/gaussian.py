@@ -15,6 +15,7 @@ from bounds.entropies import EntropyVector
 from bounds.errors import InputError
 from bounds.estimators.base import Estimate, tied
 from bounds.gaussian_interval import InfluenceInterval
+from bounds.intervals import NoInterval
 from bounds.joints import Gaussian
 from bounds.lattice import correlation, half_logdet
 from bounds.layout import Layout
@@ -23,6 +24,9 @@ from bounds.samples import Samples
 from bounds.statistics import Moments
 
 GAUSSIAN = ("gaussian", "gaussian-shrinkage", "gaussian-copula")
+
+#: In simulations of independent columns delta-method intervals of shrunk covariances held the truth in 3 to 16 %.
+_UNKNOWN_BIAS = NoInterval("no interval: shrinking the covariance moves every number by an amount that is not known")
 
 
 def estimate_gaussian(
@@ -94,7 +98,8 @@ def _estimate(
     warnings: Sequence[str],
 ) -> Estimate:
     method = f"{estimator}, N={interval.n}"
-    vector = EntropyVector.over_units(layout, values, "differential", method=method, interval=interval)
+    given = _UNKNOWN_BIAS if estimator == "gaussian-shrinkage" else interval
+    vector = EntropyVector.over_units(layout, values, "differential", method=method, interval=given)
     return Estimate(vector, estimator, f"{estimator}: {reason}", tuple(warnings))
 
 

@@ -45,7 +45,9 @@ def losses(result: IrreducibleError, ax: Axes | None = None, unit: Unit = "nats"
     if finer:
         finest = [_defined(result, b.finest.total_correlation_term) for b in bounds]
         series.append(("ELBO loss, decoder factorised over units", UNITS, "\\\\\\\\", finest))
-    series.append(("\N{GREEK CAPITAL LETTER DELTA} (paper)", REFUTED, "///", [b.generative_discrepancy for b in bounds]))
+    series.append(
+        ("\N{GREEK CAPITAL LETTER DELTA} (paper)", REFUTED, "///", [b.generative_discrepancy for b in bounds])
+    )
     width = 0.8 / len(series)
     for i, (label, colour, hatch, quantities) in enumerate(series):
         for x, quantity in enumerate(quantities):

@@ -68,7 +68,9 @@ class Watched:
         """A picture of the whole page, if pictures are asked for."""
         if SCREENSHOTS is None:
             return
-        self.page.locator("img[alt]:visible, svg[role=img]:visible, figure:visible, table:visible, iframe:visible, h1").first.wait_for()
+        self.page.locator(
+            "img[alt]:visible, svg[role=img]:visible, figure:visible, table:visible, iframe:visible, h1"
+        ).first.wait_for()
         tallest = "Math.max(...Array.from(document.querySelectorAll('*'), one => one.scrollHeight))"
         heights = [0]
         while len(heights) < 20 or len(set(heights[-20:])) > 1:  # nothing has grown for two seconds

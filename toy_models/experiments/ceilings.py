@@ -12,6 +12,8 @@ from bounds.ceilings import elbo_ceiling, quoted_bound
 from bounds.joints import Discrete, Gaussian
 from bounds.likelihoods import likelihood_ceiling
 from bounds.optimum import optimal_elbo
+from bounds.plots import COLOURS
+from bounds.plots.style import marker
 from bounds.schemes import SubsetScheme
 from toy_models.datasets import Dataset, common_cause, equicorrelated
 from toy_models.experiments.cell import Cell, measured
@@ -154,14 +156,14 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
             x = [row["modalities"] for row in own]
             for row in own:
                 at = np.full(len(row["loss"]), row["modalities"] + 0.12 * (i - 1))
-                axes.plot(at, row["loss"], "o", color=f"C{i}", ms=4, alpha=0.7)
-            axes.plot([], [], "o", color=f"C{i}", label=model)
+                axes.plot(at, row["loss"], marker(model, i), color=COLOURS[i], ms=4, alpha=0.7)
+            axes.plot([], [], marker(model, i), color=COLOURS[i], label=model)
             axes.plot(
-                x, [-r["entropy"] - r["ceiling"] for r in own], "-", color=f"C{i}", lw=1.5, label=f"{model}: ceiling"
+                x, [-r["entropy"] - r["ceiling"] for r in own], "-", color=COLOURS[i], lw=1.5, label=f"{model}: ceiling"
             )
-            axes.plot(x, [-r["entropy"] - r["t2"] for r in own], ":", color=f"C{i}", lw=1, label=f"{model}: T2")
+            axes.plot(x, [-r["entropy"] - r["t2"] for r in own], ":", color=COLOURS[i], lw=1, label=f"{model}: T2")
             quoted = [-r["entropy"] - r["quoted"] for r in own]
-            axes.plot(x, quoted, "--", color=f"C{i}", lw=0.8, alpha=0.6, label=f"{model}: as quoted, no bound")
+            axes.plot(x, quoted, "--", color=COLOURS[i], lw=0.8, alpha=0.6, label=f"{model}: as quoted, no bound")
         axes.set(
             title=title,
             xlabel="modalities",

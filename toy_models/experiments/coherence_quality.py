@@ -10,6 +10,8 @@ import numpy as np
 import torch
 
 from bounds.errors import InputError
+from bounds.plots import COLOURS
+from bounds.plots.style import marker
 from toy_models.datasets import Dataset, polydigits
 from toy_models.experiments.cell import Cell, terms_of, trained
 from toy_models.experiments.study import Experiment, Finding, Setting, mean_and_error
@@ -130,7 +132,7 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
         for i, row in enumerate(row for row in rows if row["data"] == title):
             x, dx = mean_and_error(row["elbo"])
             y, dy = mean_and_error(row["conditional"])
-            axes.errorbar(x, y, dy, dx, fmt="o", color=f"C{i}", capsize=3, label=row["model"])
+            axes.errorbar(x, y, dy, dx, fmt=marker(row["model"], i), color=COLOURS[i], capsize=3, label=row["model"])
         axes.axhline(0.1, color="black", lw=0.6, ls=":")
         axes.set(title=f"{title} PolyDigits (dotted: chance)", xlabel="ELBO, nats")
     axes.legend()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bounds.optimum import optimal_elbo
+from bounds.plots import COLOURS
+from bounds.plots.style import marker
 from toy_models.datasets import Dataset, common_cause
 from toy_models.experiments.cell import Cell, measured
 from toy_models.experiments.study import Experiment, Finding, Setting, mean_and_error
@@ -98,12 +100,16 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
         own = [row for row in rows if row["modalities"] == count]
         x = [row["rho"] for row in own]
         means, errors = zip(*(mean_and_error(row["kl"]) for row in own), strict=True)
-        left.errorbar(x, means, errors, fmt="o-", color=f"C{i}", capsize=3, label=f"{count} modalities")
-        left.axvline(1 / (1 + math.sqrt(count)), color=f"C{i}", lw=1, ls=":")
+        left.errorbar(
+            x, means, errors, fmt=f"{marker('', i)}-", color=COLOURS[i], capsize=3, label=f"{count} modalities"
+        )
+        left.axvline(1 / (1 + math.sqrt(count)), color=COLOURS[i], lw=1, ls=":")
         means, errors = zip(*(mean_and_error(row["loss"]) for row in own), strict=True)
-        right.errorbar(x, means, errors, fmt="o", color=f"C{i}", capsize=3, label=f"{count} modalities, trained")
-        right.plot(x, [row["loss_high"] for row in own], "-", color=f"C{i}", label="certified optimum")
-        right.plot(x, [row["total_correlation"] for row in own], ":", color=f"C{i}", label="latent off")
+        right.errorbar(
+            x, means, errors, fmt=marker("", i), color=COLOURS[i], capsize=3, label=f"{count} modalities, trained"
+        )
+        right.plot(x, [row["loss_high"] for row in own], "-", color=COLOURS[i], label="certified optimum")
+        right.plot(x, [row["total_correlation"] for row in own], ":", color=COLOURS[i], label="latent off")
     left.set(xlabel="correlation", ylabel="KL of the encoders, nats", title="dotted: threshold 1 / (1 + sqrt M)")
     right.set(xlabel="correlation", ylabel="loss: -H(X) - ELBO, nats")
     left.legend()

@@ -14,6 +14,8 @@ from torch import Tensor
 from bounds.errors import InputError
 from bounds.joints import Gaussian
 from bounds.likelihood.gaussian import regression
+from bounds.plots import COLOURS
+from bounds.plots.style import dash
 from bounds.schemes import SubsetScheme
 from bounds.subsets import members
 from toy_models.datasets import Dataset, digest, equicorrelated
@@ -183,7 +185,15 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
     for axes, row in zip(figure.subplots(1, 2, sharey=True), rows, strict=True):
         for i, (key, label) in enumerate((("curve_on_data", "data"), ("curve_on_imputed", "imputed data"))):
             curve = np.mean(row[key], axis=0)
-            axes.plot(25 * np.arange(len(curve)), curve, color=f"C{i}", lw=1, alpha=0.8, label=f"trained on {label}")
+            axes.plot(
+                25 * np.arange(len(curve)),
+                curve,
+                color=COLOURS[i],
+                ls=dash("", i),
+                lw=1,
+                alpha=0.8,
+                label=f"trained on {label}",
+            )
         axes.set(title=row["model"], xlabel="step", ylabel="training objective, nats")
         axes.set_ylim(bottom=float(np.quantile(np.mean(row["curve_on_data"], axis=0), 0.05)) - 0.2)
     axes.legend()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bounds.likelihoods import likelihood_ceiling
+from bounds.plots import COLOURS
+from bounds.plots.style import marker
 from toy_models.datasets import shared_private_gaussian
 from toy_models.experiments.cell import Cell, measured
 from toy_models.experiments.study import Experiment, Finding, Setting, mean_and_error
@@ -63,8 +65,16 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
     for i, name in enumerate(MODELS):
         own = [row for row in rows if row["model"] == name]
         means, errors = zip(*(mean_and_error(row["loss"]) for row in own), strict=True)
-        axes.errorbar([row["latents"] for row in own], means, errors, fmt="o-", color=f"C{i}", capsize=3, label=name)
-        axes.axhline(own[0]["floor"], color=f"C{i}", lw=1, ls=":")
+        axes.errorbar(
+            [row["latents"] for row in own],
+            means,
+            errors,
+            fmt=f"{marker(name, i)}-",
+            color=COLOURS[i],
+            capsize=3,
+            label=name,
+        )
+        axes.axhline(own[0]["floor"], color=COLOURS[i], lw=1, ls=":")
     axes.set(xlabel="latents", ylabel="loss: -h(X) - ELBO, nats", title="dotted: irreducible loss of each scheme")
     axes.set_xscale("log", base=2)
     axes.legend()

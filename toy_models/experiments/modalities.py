@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bounds.joints import Gaussian
+from bounds.plots import COLOURS
+from bounds.plots.style import marker
 from bounds.schemes import full
 from toy_models.datasets import Dataset, polydigits, shared_private_gaussian
 from toy_models.experiments.cell import Cell, measured
@@ -129,9 +131,17 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
         for i, name in enumerate(JOINT):
             own = [row for row in rows if row["data"] == title and row["model"] == name]
             means, errors = zip(*(mean_and_error(row["gap"]) for row in own), strict=True)
-            axes.errorbar([r["modalities"] for r in own], means, errors, fmt="o-", color=f"C{i}", capsize=3, label=name)
+            axes.errorbar(
+                [r["modalities"] for r in own],
+                means,
+                errors,
+                fmt=f"{marker(name, i)}-",
+                color=COLOURS[i],
+                capsize=3,
+                label=name,
+            )
             if "best_linear" in own[0]:
-                axes.plot([r["modalities"] for r in own], [r["best_linear"] for r in own], ":", color=f"C{i}")
+                axes.plot([r["modalities"] for r in own], [r["best_linear"] for r in own], ":", color=COLOURS[i])
         axes.axhline(0, color="black", lw=0.6)
         dotted = "" if title == "PolyDigits" else " (dotted: best linear)"
         axes.set(title=title + dotted, xlabel="modalities", ylabel="gap to unimodal VAEs, nats per modality")

@@ -10,6 +10,8 @@ import numpy as np
 from bounds.ceilings import generative_discrepancy
 from bounds.joints import Gaussian
 from bounds.likelihoods import likelihood_ceiling
+from bounds.plots import COLOURS
+from bounds.plots.style import marker
 from bounds.schemes import mmvae
 from toy_models.datasets import Dataset, shared_private_gaussian
 from toy_models.experiments.cell import Cell, measured
@@ -105,9 +107,9 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
             own = [row for row in rows if row["model"] == name and row["case"] == case]
             x = [row["delta"] for row in own]
             means, errors = zip(*(mean_and_error(row["loss"]) for row in own), strict=True)
-            axes.errorbar(x, means, errors, fmt="o", color=f"C{i}", capsize=3, label=case)
-            axes.plot(x, [row["best_linear"] for row in own], "-", color=f"C{i}", lw=1)
-            axes.plot(x, [row["floor"] for row in own], ":", color=f"C{i}", lw=1)
+            axes.errorbar(x, means, errors, fmt=marker(case, i), color=COLOURS[i], capsize=3, label=case)
+            axes.plot(x, [row["best_linear"] for row in own], "-", color=COLOURS[i], lw=1)
+            axes.plot(x, [row["floor"] for row in own], ":", color=COLOURS[i], lw=1)
         axes.set(
             title=f"{name} (lines: best linear model; dotted: bound)",
             xlabel="Delta of MMVAE, nats",
