@@ -4,4 +4,13 @@ from bounds.estimators.base import MAX_UNSEEN, MIN_COVERAGE, MIN_DISTINCT, Estim
 from bounds.estimators.choice import ESTIMATORS, INTERVALS, estimate
 from bounds.estimators.per_subset import estimate_per_subset
 
-__all__ = ["ESTIMATORS", "INTERVALS", "MAX_UNSEEN", "MIN_COVERAGE", "MIN_DISTINCT", "Estimate", "estimate", "estimate_per_subset"]
+__all__ = [
+    "ESTIMATORS",
+    "INTERVALS",
+    "MAX_UNSEEN",
+    "MIN_COVERAGE",
+    "MIN_DISTINCT",
+    "Estimate",
+    "estimate",
+    "estimate_per_subset",
+]

@@ -74,9 +74,7 @@ def _check_block(data: Samples | JointCounts | Moments, block: int) -> None:
     if not 1 <= block <= data.n // 2:
         raise InputError(f"block={block}: give the rows that depend on each other, from 1 to half of the {data.n} rows")
     if block > 1 and not isinstance(data, Samples):
-        raise InputError(
-            "block needs rows in their order, and a stream keeps statistics alone: read them into memory"
-        )
+        raise InputError("block needs rows in their order, and a stream keeps statistics alone: read them into memory")
 
 
 def _estimate(
