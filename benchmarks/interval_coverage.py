@@ -241,9 +241,10 @@ def cell(law: str, n: int, repetitions: int, interval: str) -> list[dict[str, An
         rows.append(
             {
                 "law": law, "n": n, "interval": interval, "scheme": scheme, "quantity": quantity, "promise": promise,
-                "truth": truths[scheme, quantity], "repetitions": len(held), "coverage": float(np.nanmean(covered)),
-                "bias": float(np.nanmean(error)), "rmse": float(np.sqrt(np.nanmean(error**2))),
-                "width": float(np.median(width)) if np.isfinite(width).any() else None,
+                "truth": _rounded(truths[scheme, quantity]), "repetitions": len(held),
+                "coverage": _rounded(np.nanmean(covered)), "bias": _rounded(np.nanmean(error)),
+                "rmse": _rounded(np.sqrt(np.nanmean(error**2))),
+                "width": _rounded(np.median(width)) if np.isfinite(width).any() else None,
             }
         )  # fmt: skip
     for reason, times in reasons.items():
@@ -298,6 +299,10 @@ def main() -> None:
         "rows": rows,
     }
     harness.save(results, options.out, "interval_coverage", options.quick)
+
+
+def _rounded(number: float) -> float:
+    return float(f"{number:.4g}")
 
 
 def _is_table(law: str) -> bool:
