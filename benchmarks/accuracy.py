@@ -15,6 +15,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import harness
@@ -75,10 +76,11 @@ def pairs() -> dict[str, tuple[str, float, _Draw]]:
     return found
 
 
-def ours_entropy(name: str) -> _Method:
+def ours_entropy(name: str, alphabet: int) -> _Method:
     def of(column: np.ndarray) -> float:
-        found = estimate(Samples.from_arrays({"X": column}, {"X": "discrete"}), name).entropies
-        return float(found.values[-1])
+        data = Samples.from_arrays({"X": column}, {"X": "discrete"})
+        known = replace(data, alphabets=(alphabet,)) if name == "nsb" else data
+        return float(estimate(known, name).entropies.values[-1])
 
     return of
 
@@ -93,10 +95,10 @@ def ours_information(name: str) -> _Method:
     return of
 
 
-def entropy_methods() -> Iterator[tuple[str, _Method]]:
+def entropy_methods(alphabet: int) -> Iterator[tuple[str, _Method]]:
     """Ours and theirs by name."""
     for name in ("plug-in", "miller-madow", "chao-shen", "chao-wang-jost", "nsb", "nsb-unknown"):
-        yield f"ours, {name}", ours_entropy(name)
+        yield f"ours, {name}", ours_entropy(name, alphabet)
     with suppress(ImportError):
         import infomeasure
 
@@ -105,7 +107,7 @@ def entropy_methods() -> Iterator[tuple[str, _Method]]:
             yield f"infomeasure, {name}", lambda column, name=name: float(infomeasure.entropy(column, approach=name))
         yield (
             "infomeasure, nsb",
-            lambda column: float(infomeasure.entropy(column, approach="nsb", K=int(column.max()) + 1)),
+            lambda column: float(infomeasure.entropy(column, approach="nsb", K=alphabet)),
         )
     with suppress(ImportError):
         import dit
@@ -192,7 +194,7 @@ def main() -> None:
         for n in (100, 1_000, 10_000):
             rng = np.random.default_rng([2022, n])
             draws = [(rng.choice(len(p), n, p=p),) for _ in range(repetitions)]
-            found = measured(dict(entropy_methods()), truth, draws)
+            found = measured(dict(entropy_methods(len(p))), truth, draws)
             cases.append({"quantity": "H(X)", "law": law, "n": n, "truth": truth, "methods": found})
     for law, (kind, truth, draw) in pairs().items():
         for n in (200, 1_000, 5_000):

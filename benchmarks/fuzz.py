@@ -33,6 +33,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import harness
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -555,6 +556,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, default=RESULTS, help="where results go; formats not run keep theirs")
     options = parser.parse_args()
     results: dict[str, Any] = json.loads(options.json.read_text()) if options.json.exists() else {"formats": {}}
+    results["machine"] = harness.machine()
     results["limits"] = {"seconds_per_file": SECONDS, "bytes_beyond_the_libraries": BYTES}
     results["versions"] = {"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}}
     failed = False

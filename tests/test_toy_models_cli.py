@@ -514,8 +514,9 @@ LONG = [*LABELS, *ROWS, "--steps", "400", "--batch", "16", "--hidden", "4", "--d
 
 #: A run that sends itself a signal after its first checkpoint, so that no machine is too fast or too slow for it.
 STOPS = """
-import os, sys
+import os, signal, sys
 from toy_models import cli, train
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs in the background
 number, *arguments = sys.argv[1:]
 save = train._Group._save
 def save_and_stop(group, path):
