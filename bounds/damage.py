@@ -23,7 +23,7 @@ def shortened(message: str) -> str:
     >>> shortened("no such column: " + "x" * 1000)[-40:]
     'xxxxxxxxxxxxxxxxxxxxxxxxxxxxx ... xxxxxx'
     """
-    line = " ".join(message.split()) if "\n" in message or "\r" in message else message
+    line = " ".join(message.split()) if len(message.splitlines()) > 1 else message
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 11]} ... {line[-6:]}"
 
 

@@ -12,6 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 import fuzz
 
+from bounds.damage import shortened
+
 COUNT = 100
 LIBRARIES = {"parquet": ("pyarrow",), "pt": ("torch",), "h5mu": ("h5py",)}
 
@@ -81,3 +83,8 @@ def test_the_payloads_would_leave_their_marker(tmp_path: Path) -> None:
     body.seek(0)
     np.load(body, allow_pickle=True)  # the one place where this is meant
     os.rmdir(tmp_path / "marker")
+
+
+@pytest.mark.parametrize("breaks", ["\n", "\r\n", "\x0b", "\x1c", "\u2028"])
+def test_whatever_breaks_lines_breaks_no_message(breaks):
+    assert len(shortened(f"a name{breaks}of a file").splitlines()) == 1
