@@ -5,20 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from operator import or_
 
 import numpy as np
 from scipy.special import stdtrit
 
-from bounds.counts import joint_code
-from bounds.delta_method import RARE
+from bounds.delta_method import RARE, second_order_quantile
 from bounds.discrete_entropy import richness
 from bounds.functional import Functional
 from bounds.intervals import NoInterval
+from bounds.joint_table import JointTable, symbols_of
 from bounds.quantity import Guarantee
 from bounds.statistics import JointCounts
-from bounds.subsets import members
 
 #: Groups of consecutive rows that are left out in turn: fewer are not trusted, more are not needed.
 LEAST_GROUPS, MOST_GROUPS = 20, 50
@@ -36,8 +35,9 @@ class BlockJackknife:
     Rows fall into groups of at least ``block`` rows. With ``F_g`` the plug-in value without group ``g`` of ``G``, the
     value ``G F - (G - 1) mean F_g`` has no bias of order ``1 / N``, which dependence makes larger than for independent
     rows, and ``(G - 1) mean (F_g - mean F_g)^2`` estimates its variance. The interval has Student's quantile with
-    ``G - 1`` degrees of freedom. Where the influence of all rows vanishes, as that of an information that is zero, a
-    95 % interval holds the truth in about 90 % of draws.
+    ``G - 1`` degrees of freedom, and room for the quadratic term, as for independent rows but as many times as large as
+    the counts of groups vary more than theirs (Rao and Scott 1981). Without it an interval of an information that is
+    zero, where the influence of all rows vanishes, held the truth in 90 % of draws.
 
     It is claimed where there are groups and blocks enough, the value that is reported is nearer than
     :data:`MAX_DISTANCE` of the half-width to the centre, and what was too rare to be seen cannot matter, as for
@@ -63,44 +63,42 @@ class BlockJackknife:
     def choose(self, functional: Functional) -> JackknifeInterval | NoInterval:
         """The interval, or none where the data do not justify it."""
         n, block, groups = self.table.n, self.block, self._groups
+        if not functional.masks:
+            return NoInterval("nothing to estimate")
         if groups < LEAST_GROUPS:
             return NoInterval(f"no interval: {n} rows are fewer than {LEAST_GROUPS} blocks of {block}")
         index = np.arange(n) * groups // n
         whole, without, reported = 0.0, np.zeros(groups), 0.0
         for mask, c in functional.coefficients.items():
-            symbols = self._symbol(mask)
+            symbols = symbols_of(self.table, mask)
             if richness(np.bincount(symbols)) * BLOCKS_PER_SYMBOL * block > n:
                 return NoInterval(
                     f"no interval: fewer than {BLOCKS_PER_SYMBOL} blocks of {block} rows for each joint symbol"
                 )
-            each = _plug_in_without(symbols, index, groups)
+            each = _plug_in_without(_inside(symbols, index, groups))
             whole += float(c) * float(each[0])
             without += float(c) * each[1:]
             reported += float(c) * self.values[mask]
         centre = groups * whole - (groups - 1) * float(without.mean())
-        found = JackknifeInterval(centre, math.sqrt((groups - 1) * float(without.var())), groups, block)
+        law, coefficients = self._law, {mask: float(c) for mask, c in functional.coefficients.items()}
+        everything = reduce(or_, functional.masks)
+        effective = n / _dispersion(_inside(symbols_of(self.table, everything), index, groups))
+        error, second = math.sqrt((groups - 1) * float(without.var())), law.second_order(coefficients, effective)
+        found = JackknifeInterval(centre, error, second, groups, block)
         half = found.half_width(_USUAL)
-        if self._some_unseen(functional) and RARE * block / n * math.log(n / block) > half:
+        if not law.all_seen(everything) and RARE * block / n * math.log(n / block) > half:
             return NoInterval("no interval: what is too rare to be seen in so few blocks could matter")
         if abs(centre - reported) > MAX_DISTANCE * half:
             return NoInterval("no interval: the estimate and the jackknife differ by much")
         return found
 
-    def _some_unseen(self, functional: Functional) -> bool:
-        """Whether there are joint symbols that the columns allow and no row has."""
-        everything = reduce(or_, functional.masks, 0)
-        possible = math.prod(int(self._symbol(1 << unit).max()) + 1 for unit in members(everything))
-        return bool(everything) and int(self._symbol(everything).max()) + 1 < possible
+    @cached_property
+    def _law(self) -> JointTable:
+        return JointTable(self.table)
 
     @property
     def _groups(self) -> int:
         return min(MOST_GROUPS, self.table.n // self.block)
-
-    def _symbol(self, mask: int) -> np.ndarray:
-        """``(N,)``, which value each row has in some columns, as whole numbers from 0."""
-        chosen = members(mask)
-        code, _ = joint_code([self.table.columns[v] for v in chosen], [self.table.alphabets[v] for v in chosen])
-        return np.unique(code, return_inverse=True)[1]
 
 
 @dataclass(frozen=True)
@@ -110,12 +108,14 @@ class JackknifeInterval:
     Args:
         centre: the value, its bias corrected.
         error: its standard error.
+        second: standard deviation of the quadratic term, see :class:`bounds.delta_method.DiscreteInterval`.
         groups: how many groups there are.
         block: rows within which rows depend on each other.
     """
 
     centre: float
     error: float
+    second: float
     groups: int
     block: int
 
@@ -136,19 +136,38 @@ class JackknifeInterval:
 
     def half_width(self, confidence: float) -> float:
         """Half the width at a confidence in (0, 1)."""
-        return float(stdtrit(self.groups - 1, 0.5 + confidence / 2)) * self.error
+        student = float(stdtrit(self.groups - 1, 0.5 + confidence / 2))
+        return math.hypot(student * self.error, second_order_quantile(confidence) * self.second)
 
 
-def _plug_in_without(symbols: np.ndarray, index: np.ndarray, groups: int) -> np.ndarray:
+def _inside(symbols: np.ndarray, index: np.ndarray, groups: int) -> np.ndarray:
+    """``(groups, K)``, how often each symbol occurs in each group."""
+    size = int(symbols.max()) + 1
+    return np.bincount(index * size + symbols, minlength=groups * size).reshape(groups, size)
+
+
+def _plug_in_without(inside: np.ndarray) -> np.ndarray:
     """``(1 + groups,)``, the plug-in entropy of all rows, and without each group.
 
-    >>> _plug_in_without(np.array([0, 1, 0, 0]), np.array([0, 0, 1, 1]), 2).round(6).tolist()
+    >>> _plug_in_without(np.array([[1, 1], [2, 0]])).round(6).tolist()
     [0.562335, 0.0, 0.693147]
     """
-    size = int(symbols.max()) + 1
-    inside = np.bincount(index * size + symbols, minlength=groups * size).reshape(groups, size)
-    counts = np.vstack([np.zeros(size, dtype=np.int64), -inside]) + inside.sum(axis=0)
+    counts = np.vstack([np.zeros(inside.shape[1], dtype=np.int64), -inside]) + inside.sum(axis=0)
     total = counts.sum(axis=1)
     logs = np.log(counts, out=np.zeros(counts.shape), where=counts > 0)
     found: np.ndarray = np.log(total) - (counts * logs).sum(axis=1) / total
     return found
+
+
+def _dispersion(inside: np.ndarray) -> float:
+    """How many times as much the counts of groups vary as of independent rows (Rao and Scott's design effect, pooled).
+
+    >>> _dispersion(np.array([[50, 50], [60, 40], [40, 60]]))  # a variance of 100 where 25 is that of a binomial
+    4.0
+    """
+    size = inside.sum(axis=1, keepdims=True)
+    p = inside.sum(axis=0) / inside.sum()
+    if p.max() == 1:
+        return 1.0
+    squares = float(((inside - size * p) ** 2).sum()) / (len(inside) - 1)
+    return squares / (float(size.mean()) * float(p @ (1 - p)))

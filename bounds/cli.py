@@ -8,11 +8,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,7 +30,7 @@ from bounds.ladder import Ladder, ladders
 from bounds.likelihood.predictive import PREDICTORS
 from bounds.missing import RULES, PartlyObserved
 from bounds.optimum import SECONDS, optimal_elbo
-from bounds.output import check_writable, print_rich, progress, run, say, standard_output, write
+from bounds.output import check_writable, print_rich, progress, run, say, standard_output, tracker, write
 from bounds.readers import read
 from bounds.report import Unit, to_html, to_json, to_terminal
 from bounds.samples import Samples
@@ -43,8 +43,6 @@ from bounds.theorems.registry import verify_all
 
 if TYPE_CHECKING:
     from rich.progress import Progress
-
-_Item = TypeVar("_Item")
 
 #: For the optimum of each scheme of a demo: a page must not keep anybody waiting.
 _DEMO_SECONDS = 1.0
@@ -348,10 +346,6 @@ def _streams(options: argparse.Namespace) -> bool:
 
 def _irreducible_of_stream(options: argparse.Namespace) -> int:
     with progress() as bar:
-
-        def track(items: Iterable[_Item], description: str, total: int) -> Iterable[_Item]:
-            return bar.track(items, total=total, description=description)
-
         found: Streamed = stream(
             options.data,
             options.modalities,
@@ -360,7 +354,7 @@ def _irreducible_of_stream(options: argparse.Namespace) -> int:
             scheduler=options.scheduler,
             keep=options.keep,
             skip_damaged=options.skip_damaged,
-            track=track,
+            track=tracker(bar),
         )
     result = _bound(found.statistics, options, source=found.statistics.source)
     result = replace(result, warnings=(*found.warnings, *result.warnings))
@@ -386,17 +380,13 @@ def _one_sided(data: Any, options: argparse.Namespace, refused: str) -> int:
 
 def _predicted(data: Any, options: argparse.Namespace) -> ConditionalBounds:
     with progress() as bar:
-
-        def track(items: Iterable[_Item], description: str, total: int) -> Iterable[_Item]:
-            return bar.track(items, total=total, description=description)
-
         return conditional_bounds(
             data,
             options.scheme or ("mvae", "mmvae", "mopoe"),
             predictor=options.conditional,
             confidence=options.confidence,
             rng=np.random.default_rng(options.seed),
-            track=track,
+            track=tracker(bar),
         )
 
 
@@ -540,10 +530,6 @@ def _prove(options: argparse.Namespace) -> int:
 
 def _bound(data: Data, options: argparse.Namespace, source: str) -> IrreducibleError:
     with progress() as bar:
-
-        def track(items: Iterable[_Item], description: str, total: int) -> Iterable[_Item]:
-            return bar.track(items, total=total, description=description)
-
         return irreducible_error(
             data,
             options.scheme or ("mvae", "mmvae", "mopoe"),
@@ -552,7 +538,7 @@ def _bound(data: Data, options: argparse.Namespace, source: str) -> IrreducibleE
             block=getattr(options, "block", 1),
             confidence=options.confidence,
             source=source,
-            track=track,
+            track=tracker(bar),
         )
 
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property, reduce
+from dataclasses import dataclass
+from functools import reduce
 from operator import or_
 
 import numpy as np
 from scipy.special import chdtri, ndtri
 
-from bounds.counts import joint_code
 from bounds.discrete_entropy import chao_wang_jost, miller_madow, richness
 from bounds.functional import Functional
 from bounds.intervals import GuaranteedInterval
+from bounds.joint_table import JointTable
 from bounds.quantity import Guarantee
-from bounds.statistics import JointCounts
-from bounds.subsets import members
 
 #: Rows for each joint symbol, seen or by Chao's estimate not seen, below which no asymptotic interval is claimed.
 MIN_ROWS_PER_SYMBOL = 10
@@ -29,10 +27,6 @@ MAX_SHARE_OF_FEW = 0.1
 MAX_SHIFT = 0.08
 #: An event of probability ``RARE / N`` is missed by ``N`` rows with probability 5 %.
 RARE = 3.0
-#: Exact second-order variances are computed up to this many pairs of subsets times joint symbols.
-_MAX_WORK = 2e8
-#: Numbers for each joint row that are kept for the next functional.
-_MOST_KEPT = 2**25
 _USUAL = 0.95
 
 
@@ -60,17 +54,15 @@ class DiscreteInterval:
     is less than the half-width. These limits are from the simulations of ``benchmarks/interval_coverage.py``.
 
     Args:
-        table: the joint rows.
+        table: the empirical law of the rows.
         guaranteed: what is given elsewhere.
         values: subset bitmask to the entropies that are reported. Where their functional is farther from the centre
             than the shift allowed, the asymptotic interval would not be about them, and is not claimed.
     """
 
-    table: JointCounts
+    table: JointTable
     guaranteed: GuaranteedInterval
     values: Mapping[int, float]
-    _logs: dict[int, np.ndarray] = field(default_factory=dict, init=False, repr=False)
-    _symbols: dict[int, np.ndarray] = field(default_factory=dict, init=False, repr=False)
 
     guarantee: Guarantee = "asymptotic"
     method: str = "asymptotic interval where it is justified, otherwise a guaranteed one"
@@ -91,98 +83,31 @@ class DiscreteInterval:
         everything = reduce(or_, masks)
         counts = {}
         for mask in sorted(masks, key=int.bit_count, reverse=True):
-            counts[mask] = self._counts(mask)
+            counts[mask] = self.table.counts(mask)
             if richness(counts[mask]) * MIN_ROWS_PER_SYMBOL > n:
                 return None
         coefficients = {mask: float(c) for mask, c in functional.coefficients.items()}
         centre = math.fsum(c * miller_madow(counts[mask]) for mask, c in coefficients.items())
         other = math.fsum(c * chao_wang_jost(counts[mask]) for mask, c in coefficients.items())
-        influence = self._influence(coefficients)
+        influence = self.table.influence(coefficients)
         if self._share_of_few(influence, everything) > MAX_SHARE_OF_FEW:
             return None
-        first = math.sqrt(float(self._share @ influence**2) / (n - 1))
-        found = AsymptoticInterval(centre, first, self._second_order(coefficients))
+        first = math.sqrt(float(self.table.share @ influence**2) / (n - 1))
+        found = AsymptoticInterval(centre, first, self.table.second_order(coefficients, n))
         half = found.half_width(_USUAL)
         reported = math.fsum(c * self.values[mask] for mask, c in coefficients.items())
         if max(abs(centre - other), abs(centre - reported)) > MAX_SHIFT * half:
             return None
-        possible = math.prod(self._alphabet(unit) for unit in members(everything))
-        if len(self._counts(everything)) < possible and RARE / n * math.log(n) > half:
+        if not self.table.all_seen(everything) and RARE / n * math.log(n) > half:
             return None
         return found
 
-    @cached_property
-    def _share(self) -> np.ndarray:
-        """The probability of each joint row."""
-        return np.asarray(self._rows.counts / self.table.n)
-
-    @cached_property
-    def _rows(self) -> JointCounts:
-        """The distinct joint rows."""
-        return self.table.grouped()
-
-    def _alphabet(self, unit: int) -> int:
-        return len(self._counts(1 << unit))
-
-    def _symbol(self, mask: int) -> np.ndarray:
-        """``(R,)``, which value each joint row has in some columns, as whole numbers from 0."""
-        if mask not in self._symbols:
-            rows = self._rows
-            chosen = members(mask)
-            self._forget_if_full(self._symbols)
-            code, _ = joint_code([rows.columns[v] for v in chosen], [rows.alphabets[v] for v in chosen])
-            self._symbols[mask] = np.unique(code, return_inverse=True)[1]
-        return self._symbols[mask]
-
-    def _forget_if_full(self, known: dict[int, np.ndarray]) -> None:
-        if len(known) * len(self._rows.counts) > _MOST_KEPT:
-            known.clear()
-
-    def _counts(self, mask: int) -> np.ndarray:
-        """How often each value of some columns occurs."""
-        return np.bincount(self._symbol(mask), self._rows.counts).astype(np.int64)
-
-    def _log(self, mask: int) -> np.ndarray:
-        """``(R,)``, the log probability of each joint row's value in some columns."""
-        if mask not in self._logs:
-            self._forget_if_full(self._logs)
-            self._logs[mask] = np.log(self._counts(mask) / self.table.n)[self._symbol(mask)]
-        return self._logs[mask]
-
-    def _influence(self, coefficients: Mapping[int, float]) -> np.ndarray:
-        """``(R,)``, of each joint row, with mean zero."""
-        influence = np.zeros(len(self._share))
-        for mask, c in coefficients.items():
-            influence -= c * self._log(mask)
-        return influence - float(self._share @ influence)
-
     def _share_of_few(self, influence: np.ndarray, everything: int) -> float:
         """The share of the variance of the influence that is due to joint rows seen a few times."""
-        parts = self._share * influence**2
+        parts = self.table.share * influence**2
         total = float(parts.sum())
-        few = self._counts(everything)[self._symbol(everything)] < FEW
+        few = self.table.counts(everything)[self.table.symbol(everything)] < FEW
         return float(parts[few].sum()) / total if total else 0.0
-
-    def _second_order(self, coefficients: Mapping[int, float]) -> float:
-        """Standard deviation of the quadratic term."""
-        masks = list(coefficients)
-        if len(masks) ** 2 / 2 * len(self._share) > _MAX_WORK:  # |tr(A B)| <= sqrt(tr(A A) tr(B B))
-            bound = math.fsum(abs(c) * math.sqrt(len(self._counts(mask)) - 1) for mask, c in coefficients.items())
-            return bound / (math.sqrt(2) * self.table.n)
-        trace = 0.0
-        for i, first in enumerate(masks):
-            for second in masks[: i + 1]:
-                chi_square = self._chi_square(first, second)
-                trace += coefficients[first] * coefficients[second] * chi_square * (1 if first == second else 2)
-        # a sum of squares of eigenvalues, so it is below zero by rounding at most
-        return math.sqrt(abs(trace) / 2) / self.table.n
-
-    def _chi_square(self, first: int, second: int) -> float:
-        """``sum p(x_A, x_B)^2 / (p(x_A) p(x_B)) - 1``."""
-        if first | second in (first, second):
-            return len(self._counts(first & second)) - 1.0
-        logs = self._log(first | second) - self._log(first) - self._log(second)
-        return float(self._share @ np.exp(logs)) - 1.0
 
 
 @dataclass(frozen=True)
@@ -210,5 +135,16 @@ class AsymptoticInterval:
     def half_width(self, confidence: float) -> float:
         """Half the width at a confidence in (0, 1)."""
         normal = float(ndtri(0.5 + confidence / 2))
-        longest = (float(chdtri(1, 1 - confidence)) - 1) / math.sqrt(2)
-        return math.hypot(normal * self.first, max(normal, longest) * self.second)
+        return math.hypot(normal * self.first, second_order_quantile(confidence) * self.second)
+
+
+def second_order_quantile(confidence: float) -> float:
+    """How many standard deviations of the quadratic term an interval has to each side.
+
+    It is a weighted sum of chi-squares. The larger of the normal quantile and that of a standardised chi-square with
+    one degree of freedom, whose tail is the longest.
+
+    >>> round(second_order_quantile(0.95), 2), round(second_order_quantile(0.99), 2)
+    (2.01, 3.98)
+    """
+    return max(float(ndtri(0.5 + confidence / 2)), (float(chdtri(1, 1 - confidence)) - 1) / math.sqrt(2))

@@ -10,8 +10,11 @@ import numpy as np
 from scipy.special import stdtrit
 
 from bounds.functional import Functional
+from bounds.intervals import NoInterval
 from bounds.quantity import Guarantee
 
+#: Rows below which no interval is given for numbers with entropies of a copula's margins.
+MIN_ROWS = 100
 #: Rows of a table of pairs of subsets that are held at a time.
 _ROWS = 512
 
@@ -42,7 +45,6 @@ class InfluenceInterval:
         values: subset bitmask to the entropies estimated.
         what: the model's name.
         rows: ``(N, d)``, centred and scaled as ``cov``; by default the influence has the variance of normal rows.
-        shrinkage: the share of the fitted covariance that does not depend on the data.
         marginal: for a copula ``(N, d)``, minus the log density of each row in each margin; the rows are then
             normal scores, whose ranks remove the influence of each variable's scale.
         block: consecutive rows that depend on each other. Influences are summed over blocks, and with ``b`` of them
@@ -55,7 +57,6 @@ class InfluenceInterval:
     values: Mapping[int, float]
     what: str
     rows: np.ndarray | None = None
-    shrinkage: float = 0.0
     marginal: np.ndarray | None = None
     block: int = 1
 
@@ -64,38 +65,43 @@ class InfluenceInterval:
     @property
     def method(self) -> str:
         """How the interval is got, and under which assumptions."""
-        bias = ""
-        if self.shrinkage:
-            bias = ", does not cover the bias of shrinking"
-        elif self.marginal is not None:
-            bias = ", for entropies does not cover the bias of spacings in the margins"
         rows = "independent rows" if self.block == 1 else f"rows independent beyond blocks of {self.block}"
-        return f"delta-method interval; assumes {rows} and a {self.what}{bias}"
+        return f"delta-method interval; assumes {rows} and a {self.what}"
+
+    def choose(self, functional: Functional) -> InfluenceInterval | NoInterval:
+        """This, or none for entropies of margins from few rows."""
+        if self.marginal is None or self.n >= MIN_ROWS or not self._share(functional).any():
+            return self
+        return NoInterval(f"no interval: the margins' entropies are biased from fewer than {MIN_ROWS} rows")
 
     def __call__(self, functional: Functional, confidence: float) -> tuple[float, float]:
         """Lower and upper end at a confidence in (0, 1)."""
         blocks = math.ceil(self.n / self.block)
-        varies = 1 - self.shrinkage
-        variance = varies**2 * self._first_order(functional) + varies**4 * self._second_order(functional)
+        variance = self._first_order(functional) + self._second_order(functional)
         half = float(stdtrit(blocks - 1, 0.5 + confidence / 2)) * math.sqrt(variance)
         value = math.fsum(float(c) * self.values[mask] for mask, c in functional.coefficients.items())
         return value - half, value + half
 
+    def _share(self, functional: Functional) -> np.ndarray:
+        """``(d,)``, how often the entropy of each margin is in the functional."""
+        share = np.zeros(len(self.cov), dtype=object)  # exact, so that what cancels is zero
+        for mask, c in functional.coefficients.items():
+            share[self.variables[mask]] += c
+        return share.astype(np.float64)
+
     def _first_order(self, functional: Functional) -> float:
         """The variance of the linear part of ``F``."""
         gradient = np.zeros(self.cov.shape)
-        share = np.zeros(len(self.cov))
         for mask, c in functional.coefficients.items():
             block = self.variables[mask]
             gradient[np.ix_(block, block)] += 0.5 * float(c) * np.linalg.inv(self.cov[np.ix_(block, block)])
-            share[block] += float(c)
         if self.rows is None:
             moved = gradient @ self.cov
             return 2 * float(np.sum(moved * moved.T)) / (self.n - 1)
         influence = np.einsum("ni,ij,nj->n", self.rows, gradient, self.rows, optimize=True)
         if self.marginal is not None:
             influence -= self.rows**2 @ np.diagonal(gradient @ self.cov)
-            influence += self.marginal @ share
+            influence += self.marginal @ self._share(functional)
         sums = np.add.reduceat(influence - influence.mean(), np.arange(0, self.n, self.block))
         return float(sums @ sums) * len(sums) / (len(sums) - 1) / self.n**2
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from bounds.errors import InputError
+from bounds.progress import Track
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.progress import Progress
+
+_Item = TypeVar("_Item")
 
 
 def run(program: str, work: Callable[[], int]) -> int:
@@ -97,6 +100,15 @@ def progress() -> Progress:
     # Steps may take minutes: the spinner shows that they are still being worked on.
     columns = (SpinnerColumn(), *Progress.get_default_columns(), TimeElapsedColumn())
     return Progress(*columns, console=_console(sys.stderr), transient=True, disable=not sys.stderr.isatty())
+
+
+def tracker(bar: Progress) -> Track:
+    """Passes items on and shows on a bar how far they have come."""
+
+    def track(items: Iterable[_Item], description: str, total: int) -> Iterable[_Item]:
+        return bar.track(items, total=total, description=description)
+
+    return track
 
 
 def _console(stream: TextIO) -> Console:

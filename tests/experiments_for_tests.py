@@ -1,6 +1,9 @@
 """Experiments without training, at the top level of a module so that another process can be told to run them."""
 
 import os
+import signal
+import time
+from multiprocessing import parent_process
 
 from matplotlib.figure import Figure
 
@@ -19,6 +22,16 @@ def _ended(setting: Setting) -> Finding:
     os._exit(1)
 
 
+def _orphaned(setting: Setting) -> Finding:
+    """Kills the first process."""
+    parent = parent_process()
+    assert parent is not None
+    os.kill(parent.pid, signal.SIGKILL)
+    time.sleep(600)
+    raise AssertionError("it was to end with its parent")
+
+
 HERE = Experiment("here", "where?", _in_process)
 THERE = Experiment("there", "where?", _in_process)
+ORPHANED = Experiment("orphaned", "why?", _orphaned)
 ENDED = Experiment("ended", "why?", _ended)

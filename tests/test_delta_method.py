@@ -8,11 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, chi2
 
-from bounds import Discrete, Functional, InputError, Samples, delta_method, mmvae, mopoe, total_correlation_term
+from bounds import (
+    Discrete,
+    Functional,
+    InputError,
+    Samples,
+    delta_method,
+    joint_table,
+    mmvae,
+    mopoe,
+    total_correlation_term,
+)
 from bounds.delta_method import AsymptoticInterval, DiscreteInterval
 from bounds.discrete_entropy import chao_wang_jost, plug_in
 from bounds.estimators import estimate
 from bounds.intervals import GuaranteedInterval
+from bounds.joint_table import JointTable
 from bounds.layout import Layout
 from bounds.statistics import JointCounts
 
@@ -50,7 +61,7 @@ def interval_of(counts):
     plain = {m: plug_in(c) for m, c in each.items()}
     logs = {m: math.log(len(c)) for m, c in each.items()}
     guaranteed = GuaranteedInterval(int(counts.sum()), plain, logs)
-    return DiscreteInterval(table_of(counts), guaranteed, {m: chao_wang_jost(c) for m, c in each.items()})
+    return DiscreteInterval(JointTable(table_of(counts)), guaranteed, {m: chao_wang_jost(c) for m, c in each.items()})
 
 
 functionals = st.dictionaries(st.integers(1, 7), st.integers(-3, 3).filter(bool), min_size=1)
@@ -119,15 +130,15 @@ def test_under_independence_the_second_order_is_that_of_chi_square(shape):
 
 def test_the_bound_that_replaces_large_traces_is_one(monkeypatch):
     counts = np.random.default_rng(0).multinomial(10**5, np.random.default_rng(1).dirichlet(np.ones(12), 1)[0])
-    interval = interval_of(counts.reshape(2, 3, 2))
+    table = JointTable(table_of(counts.reshape(2, 3, 2)))
     coefficients = {7: 2.0, 3: -1.0, 5: -1.0, 2: 0.5}
-    exact = interval._second_order(coefficients)
-    monkeypatch.setattr(delta_method, "_MAX_WORK", 0)
-    assert interval._second_order(coefficients) >= exact > 0
+    exact = table.second_order(coefficients, table.n)
+    monkeypatch.setattr(joint_table, "_MAX_WORK", 0)
+    assert table.second_order(coefficients, table.n) >= exact > 0
     one = {7: -1.0}  # where it is the same
-    bound = interval._second_order(one)
+    bound = table.second_order(one, table.n)
     monkeypatch.undo()
-    assert bound == pytest.approx(interval._second_order(one), rel=1e-12)
+    assert bound == pytest.approx(table.second_order(one, table.n), rel=1e-12)
 
 
 # --- coverage -----------------------------------------------------------------------------------------------------
@@ -181,7 +192,7 @@ def test_intervals_that_are_claimed_cover(name):
 
 def test_to_first_order_alone_an_information_of_zero_is_missed(monkeypatch):
     """The planted fault: with ``z`` standard normal the interval has zero in it if ``|z - 1/z| < 3.92``, 81 %."""
-    monkeypatch.setattr(DiscreteInterval, "_second_order", lambda self, coefficients: 0.0)
+    monkeypatch.setattr(JointTable, "second_order", lambda self, coefficients, n: 0.0)
     claimed, hits = covered("independent bits")
     assert claimed > DRAWS / 2
     assert hits < binom.ppf(1e-4, claimed, 0.94)

@@ -131,9 +131,17 @@ def test_taking_the_rows_for_independent_misses_by_far():
     assert hits_of_chains(1, 200) < 100
 
 
+def test_blocks_of_a_constant_column_have_an_interval_of_width_zero():
+    constant = Samples.from_arrays(
+        {"x": np.zeros(400, dtype=int), "y": np.ones(400, dtype=int)}, {"x": "discrete", "y": "discrete"}
+    )
+    found = estimate(constant, block=10).entropies.evaluate(Functional(("x", "y"), {3: 1}))
+    assert (found.value, found.low, found.high) == (0.0, 0.0, 0.0)
+
+
 def test_blocks_of_independent_rows_cover_too():
-    """400 draws. 93 % of a conditional entropy, and of an information of zero, whose influence vanishes, the 90 % that
-    are documented: 92 % and 88 % fail in less than 1e-4 of seeds.
+    """400 draws. 93 % of a conditional entropy, and nearly all of an information of zero, whose influence vanishes:
+    92 % and 98 % fail in less than 1e-4 of seeds. Without room for the quadratic term it were 90 % of these.
     """
     rng = np.random.default_rng(5)
     claimed, hits = [0, 0], [0, 0]
@@ -147,7 +155,7 @@ def test_blocks_of_independent_rows_cover_too():
                 hits[i] += found.low <= truth <= found.high
     assert min(claimed) > 380
     assert hits[0] >= binom.ppf(1e-4, claimed[0], 0.92)
-    assert hits[1] >= binom.ppf(1e-4, claimed[1], 0.88)
+    assert hits[1] >= binom.ppf(1e-4, claimed[1], 0.98)
 
 
 @pytest.mark.parametrize(

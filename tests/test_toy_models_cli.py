@@ -674,6 +674,32 @@ def test_experiments_side_by_side_run_in_processes_of_their_own_and_report(tmp_p
     assert {path.name for path in tmp_path.glob("*.json")} == {"here.json", "there.json"}
 
 
+#: Runs an experiment that kills this process.
+ORPHANS = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from experiments_for_tests import HERE, ORPHANED
+from toy_models.experiments import Setting
+from toy_models.experiments.side_by_side import side_by_side
+if __name__ == "__main__":
+    list(side_by_side([ORPHANED, HERE], Setting(Path(sys.argv[1])), 2, print))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+def test_no_process_of_an_experiment_outlives_the_first(tmp_path):
+    pytest.importorskip("torch", reason="torch is not installed: nothing is trained")
+    script = tmp_path / "orphans.py"
+    script.write_text(ORPHANS.format(tests=str(Path(__file__).parent)))
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    # pipes close when all that hold them have ended, so this waits for the processes of experiments too
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)], capture_output=True, timeout=100, env=environment
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+
+
 def test_a_process_that_ends_is_one_line_and_keeps_what_was_measured(tmp_path, monkeypatch, capsys):
     pytest.importorskip("torch", reason="torch is not installed: nothing is trained")
     from experiments_for_tests import ENDED, HERE

@@ -8,14 +8,13 @@ import os
 import platform
 import textwrap
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from bounds.errors import InputError
-from bounds.output import print_rich, progress, run, say, standard_output
-from bounds.progress import Track
+from bounds.output import print_rich, progress, run, say, standard_output, tracker
 from bounds.reference import reference_models
 from toy_models.claims import Evaluation, evaluate
 from toy_models.datasets.named import DATASETS, DataChoice, NamedDataset
@@ -264,13 +263,6 @@ def _torch_needed() -> Iterator[None]:
         raise InputError("training needs torch: pip install 'multimodal-bounds[toy]'") from None
 
 
-def _tracker(bar: Progress) -> Track:
-    def track(items: Iterable[_Item], description: str, total: int) -> Iterable[_Item]:
-        return bar.track(items, total=total, description=description)
-
-    return track
-
-
 def _train(options: argparse.Namespace) -> int:
     with _torch_needed():
         from toy_models.runs import Run, train_run
@@ -286,7 +278,7 @@ def _train(options: argparse.Namespace) -> int:
         def watch(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        result = train_run(asked, folder, device=options.device, watch=watch, track=_tracker(bar))
+        result = train_run(asked, folder, device=options.device, watch=watch, track=tracker(bar))
     write_report(result, folder, {**_versions(), "seconds": round(time.perf_counter() - start, 1)})
     say(f"wrote {folder}")
     return _show_run(result, options)
@@ -322,7 +314,7 @@ def _experiment(options: argparse.Namespace) -> int:
     chosen = [one for one in known.values() if one.name in options.names or "all" in options.names]
     findings = []
     with progress() as bar:
-        setting = Setting(folder, options.quick, options.device, _tracker(bar), options.seeds)
+        setting = Setting(folder, options.quick, options.device, tracker(bar), options.seeds)
         for finding in bar.track(
             _found(chosen, setting, options.processes, bar), len(chosen), description="experiments"
         ):
@@ -391,7 +383,7 @@ def _evaluate_folder(options: argparse.Namespace) -> int:
     with _torch_needed():
         from toy_models.runs import evaluate_run
     with progress() as bar:
-        result = evaluate_run(Path(options.name), _tracker(bar))
+        result = evaluate_run(Path(options.name), tracker(bar))
     return _show_run(result, options)
 
 

@@ -16,6 +16,7 @@ from bounds.entropies import EntropyVector, Interval
 from bounds.errors import InputError
 from bounds.estimators.base import MAX_UNSEEN, MIN_COVERAGE, Estimate
 from bounds.intervals import GuaranteedInterval
+from bounds.joint_table import JointTable
 from bounds.progress import Track, no_progress
 from bounds.statistics import JointCounts
 from bounds.subsets import members
@@ -94,7 +95,9 @@ def _interval(
 ) -> Interval:
     if interval == "guaranteed":
         return guaranteed
-    return BlockJackknife(table, block, values) if block > 1 else DiscreteInterval(table, guaranteed, values)
+    return (
+        BlockJackknife(table, block, values) if block > 1 else DiscreteInterval(JointTable(table), guaranteed, values)
+    )
 
 
 def _binned(table: JointCounts) -> tuple[str, ...]:

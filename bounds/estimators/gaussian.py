@@ -11,7 +11,7 @@ from scipy.special import digamma, ndtri, polygamma
 
 from bounds.collinearity import dependent, moved_by_shrinking, named, near_collinearity, standardised
 from bounds.columns import smallest_step
-from bounds.entropies import EntropyVector
+from bounds.entropies import EntropyVector, Interval
 from bounds.errors import InputError
 from bounds.estimators.base import Estimate, tied
 from bounds.gaussian_interval import InfluenceInterval
@@ -67,7 +67,7 @@ def _of_moments(moments: Moments, reason: str, track: Track) -> Estimate:
     variables = _variables(layout)
     values = _unbiased_values(cov, n, layout, variables, track)
     interval = InfluenceInterval(n, cov, variables, values, "Gaussian law")
-    return _estimate("gaussian", reason, layout, values, interval, near_collinearity(corr, n, layout.unit_names))
+    return _estimate("gaussian", reason, layout, n, values, interval, near_collinearity(corr, n, layout.unit_names))
 
 
 def _of_rows(samples: Samples, estimator: str, reason: str, block: int, track: Track) -> Estimate:
@@ -78,28 +78,28 @@ def _of_rows(samples: Samples, estimator: str, reason: str, block: int, track: T
         raise InputError(f"column {tied(samples)[0]!r} has many ties, a copula needs ranks: use gaussian-shrinkage")
     rows = standardised(data)
     _check_regular(rows.T @ rows / n, layout.unit_names, "the columns ")
-    fit = _copula if estimator == "gaussian-copula" else _shrunk if estimator == "gaussian-shrinkage" else _plain
-    values, interval = fit(data, layout, _variables(layout), block, track)
     if estimator == "gaussian-shrinkage":
-        warnings += _shrinkage_warning(rows, interval, layout.unit_names)
-    else:
-        corr = correlation(interval.cov)
-        _check_regular(corr, layout.unit_names, "the ranks of ")
-        warnings += near_collinearity(corr, n, layout.unit_names, ranks=estimator == "gaussian-copula")
-    return _estimate(estimator, reason, layout, values, interval, warnings)
+        values, cov, share = _shrunk(data, layout, track)
+        warnings += _shrinkage_warning(rows, cov, share, layout.unit_names)
+        return _estimate(estimator, reason, layout, n, values, _UNKNOWN_BIAS, warnings)
+    fit = _copula if estimator == "gaussian-copula" else _plain
+    values, interval = fit(data, layout, _variables(layout), block, track)
+    corr = correlation(interval.cov)
+    _check_regular(corr, layout.unit_names, "the ranks of ")
+    warnings += near_collinearity(corr, n, layout.unit_names, ranks=estimator == "gaussian-copula")
+    return _estimate(estimator, reason, layout, n, values, interval, warnings)
 
 
 def _estimate(
     estimator: str,
     reason: str,
     layout: Layout,
+    n: int,
     values: Mapping[int, float],
-    interval: InfluenceInterval,
+    interval: Interval,
     warnings: Sequence[str],
 ) -> Estimate:
-    method = f"{estimator}, N={interval.n}"
-    given = _UNKNOWN_BIAS if estimator == "gaussian-shrinkage" else interval
-    vector = EntropyVector.over_units(layout, values, "differential", method=method, interval=given)
+    vector = EntropyVector.over_units(layout, values, "differential", method=f"{estimator}, N={n}", interval=interval)
     return Estimate(vector, estimator, f"{estimator}: {reason}", tuple(warnings))
 
 
@@ -152,21 +152,21 @@ def _unbiased_values(
     return values
 
 
-def _shrunk(data: np.ndarray, layout: Layout, variables: Mapping[int, list[int]], block: int, track: Track) -> _Fit:
-    """The Ledoit-Wolf covariance of the standardised columns, so that it does not depend on their scales."""
+def _shrunk(data: np.ndarray, layout: Layout, track: Track) -> tuple[dict[int, float], np.ndarray, float]:
+    """The Ledoit-Wolf covariance of the standardised columns, so that it does not depend on their scales.
+
+    Returns:
+        Entropies, that covariance, and the share of it that does not depend on the data.
+    """
     from sklearn.covariance import LedoitWolf
 
     centred = data - data.mean(axis=0)
     scale = centred.std(axis=0)
-    rows = centred / scale
-    fitted = LedoitWolf(assume_centered=True).fit(rows)
+    fitted = LedoitWolf(assume_centered=True).fit(centred / scale)
     values = _gaussian_values(fitted.covariance_, layout, track)
-    for mask, own in variables.items():
+    for mask, own in _variables(layout).items():
         values[mask] += float(np.log(scale[own]).sum())
-    cov, shrinkage = fitted.covariance_, float(fitted.shrinkage_)
-    return values, InfluenceInterval(
-        len(rows), cov, variables, values, "Gaussian law", rows=rows, shrinkage=shrinkage, block=block
-    )
+    return values, fitted.covariance_, float(fitted.shrinkage_)
 
 
 def _copula(data: np.ndarray, layout: Layout, variables: Mapping[int, list[int]], block: int, track: Track) -> _Fit:
@@ -204,14 +204,15 @@ def _logdet_bias(n: int, dimension: int) -> float:
 def _minus_log_density(column: np.ndarray) -> np.ndarray:
     """Minus the log density of each row, from the spacing of its neighbours on either side.
 
-    They are ``cbrt(N)``, or as many as the most frequent value has rows, so that no spacing is zero.
+    They are three, or as many as the most frequent value has rows, so that no spacing is zero. More would vary less
+    between rows, and smooth the density more: with ``cbrt(N)`` the bias was a third of the standard error at N=10,000.
 
     The share of a law between two order statistics has a beta law, whose mean log is exact: only the change of the
     density between them is a bias.
     """
     n = len(column)
     repeated = int(np.unique(column, return_counts=True)[1].max())
-    window = max(3, round(math.cbrt(n)), repeated)
+    window = max(3, repeated)
     order = np.argsort(column)
     ranks = np.arange(n)
     upper, lower = np.minimum(ranks + window, n - 1), np.maximum(ranks - window, 0)
@@ -221,11 +222,11 @@ def _minus_log_density(column: np.ndarray) -> np.ndarray:
     return found
 
 
-def _shrinkage_warning(rows: np.ndarray, interval: InfluenceInterval, names: Sequence[str]) -> list[str]:
+def _shrinkage_warning(rows: np.ndarray, cov: np.ndarray, share: float, names: Sequence[str]) -> list[str]:
     """Compares the shrunk log-determinant with the unbiased one, whose law is known for normal rows."""
     n, dimension = rows.shape
     corr = rows.T @ rows / n
     unbiased = half_logdet(corr) + dimension / 2 * math.log(n / (n - 1)) - _logdet_bias(n, dimension)
-    moved = 0.5 * float(np.linalg.slogdet(interval.cov)[1]) - unbiased
+    moved = 0.5 * float(np.linalg.slogdet(cov)[1]) - unbiased
     error = 0.5 * math.sqrt(float(polygamma(1, (n - np.arange(1, dimension + 1)) / 2).sum()))
-    return moved_by_shrinking(corr, moved, error, interval.shrinkage, names)
+    return moved_by_shrinking(corr, moved, error, share, names)
