@@ -24,7 +24,8 @@ DISTINCT_SHARE = 0.9
 #: What an error about missing values offers.
 RULES_OFFERED = "or declare a rule (--missing complete: whole rows only; per-subset: each entropy from the rows it has)"
 
-_EXACT_INTEGERS = 2**53
+#: Whole numbers up to this are exact as floats.
+EXACT_INTEGERS = 2**53
 
 
 class Column(NamedTuple):
@@ -89,7 +90,7 @@ def code(label: str, values: Any, declared: ColumnType | None) -> Column:
     if declared == "continuous":
         raise InputError(f"{label} is declared continuous but holds text or categories: convert it to numbers")
     if distinct == 1 and not declared:
-        raise _constant(label)
+        raise constant_column(label)
     return Column(codes, alphabet)
 
 
@@ -106,20 +107,25 @@ def _code_numbers(label: str, array: np.ndarray, declared: ColumnType | None) ->
             )
     distinct, codes, counts = _distinct(array)
     if len(distinct) == 1 and declared != "discrete":
-        raise _constant(label, declared)
-    if (declared or _detect(label, distinct, counts)) == "discrete":
-        return Column(codes, len(distinct), 0.0 if _whole(distinct) else smallest_step(distinct))
+        raise constant_column(label, declared)
+    if (declared or detect(label, distinct, counts)) == "discrete":
+        return Column(codes, len(distinct), 0.0 if is_whole(distinct) else smallest_step(distinct))
     return Column(array.astype(np.float64), 0)
 
 
-def _whole(distinct: np.ndarray) -> bool:
+def is_whole(distinct: np.ndarray) -> bool:
+    """Whether all numbers are whole.
+
+    >>> is_whole(np.array([1.0, 2.0])), is_whole(np.array([0.5]))
+    (True, False)
+    """
     return distinct.dtype.kind in "iu" or bool((distinct == np.round(distinct)).all())
 
 
-def _detect(label: str, distinct: np.ndarray, counts: np.ndarray) -> ColumnType:
+def detect(label: str, distinct: np.ndarray, counts: np.ndarray) -> ColumnType:
     """The type of a column of numbers by the rule of :meth:`Samples.from_arrays`, from its values and their counts."""
     rows, limit = int(counts.sum()), min(MAX_SYMBOLS, int(counts.sum()) / MIN_ROWS_PER_SYMBOL)
-    whole = _whole(distinct)
+    whole = is_whole(distinct)
     if whole and len(distinct) <= max(2, limit):
         return "discrete"
     if not whole and len(distinct) <= limit:
@@ -136,7 +142,7 @@ def _detect(label: str, distinct: np.ndarray, counts: np.ndarray) -> ColumnType:
             f"{label} mixes atoms with a density: the value {distinct[top]} fills {counts[top]} of {rows} rows, "
             "the others are nearly all distinct; split it into an indicator and the remaining part, or declare its type"
         )
-    if distinct.dtype.kind in "iu" and max(abs(int(distinct[0])), abs(int(distinct[-1]))) > _EXACT_INTEGERS:
+    if distinct.dtype.kind in "iu" and max(abs(int(distinct[0])), abs(int(distinct[-1]))) > EXACT_INTEGERS:
         raise InputError(
             f"{label} holds whole numbers beyond 2^53, which lose digits as continuous values: "
             "declare it discrete (codes, identifiers), or subtract an offset"
@@ -181,7 +187,8 @@ def _check_missing(label: str, missing: np.ndarray | None) -> None:
         )
 
 
-def _constant(label: str, declared: ColumnType | None = None) -> InputError:
+def constant_column(label: str, declared: ColumnType | None = None) -> InputError:
+    """What is wrong with a column that has one value."""
     if declared:
         return InputError(f"{label} is constant, so it has no density: leave it out, or declare it discrete")
     return InputError(f"{label} is constant: leave it out, or declare it discrete if that is meant")

@@ -27,14 +27,14 @@ MAX_LINE = 1 << 21
 CHUNK = 256
 
 _CSV_DELIMITERS = ",;\t|"
-_NUMBER = "TRY_CAST(c{i} AS DOUBLE)"
+NUMBER = "TRY_CAST(c{i} AS DOUBLE)"
 # A cast to BIGINT rounds.
-_WHOLE = (
+WHOLE = (
     "CASE WHEN NOT (contains(c{i}, '.') OR contains(c{i}, 'e') OR contains(c{i}, 'E')) "
     "THEN TRY_CAST(c{i} AS BIGINT) END"
 )
 # Whole numbers as they are written, however long: what does not fit 64 bits has no exact number here.
-_DIGITS = "CASE WHEN regexp_full_match(trim(c{i}), '[+-]?[0-9]+') THEN 1 END"
+DIGITS = "CASE WHEN regexp_full_match(trim(c{i}), '[+-]?[0-9]+') THEN 1 END"
 _NUMERIC = re.compile(r"U?(TINY|SMALL|BIG)INT|U?INTEGER|BOOLEAN|FLOAT|DOUBLE")
 _WIDE_WHOLE = re.compile(r"U?HUGEINT|DECIMAL\(\d+,\s*0\)")
 _DECIMAL = re.compile(r"DECIMAL\(\d+,\s*\d+\)")
@@ -44,7 +44,7 @@ _DATE = re.compile(r"DATE|TIME.*|INTERVAL")
 
 def read_csv(path: str, modalities: Sequence[str], types: Mapping[str, str] | None) -> dict[str, dict[str, np.ndarray]]:
     """The columns of a ``.csv`` table by modality, masked where cells are empty: :func:`bounds.readers.read`."""
-    delimiter, names = _csv_header(path)
+    delimiter, names = csv_header(path)
     groups = assign(modalities, names)
     declared = _declared(groups, names, types)
     fields = {f"c{i}": "VARCHAR" for i in range(len(names))}
@@ -54,8 +54,8 @@ def read_csv(path: str, modalities: Sequence[str], types: Mapping[str, str] | No
         "ignore_errors=false, quote='\"', escape='\"', compression='none', hive_partitioning=false, "
         f"max_line_size={MAX_LINE})"
     )
-    with closing(_connect(path)) as connection, _csv_damage():
-        given = [_as_pattern(path), delimiter, fields]
+    with closing(_connect(path)) as connection, csv_damage():
+        given = [path_pattern(path), delimiter, fields]
         rows = _count(connection, table, given)
         _check_table(rows, declared, itemsize=32)
         chosen = ", ".join(f"c{i}" for i in declared)
@@ -65,7 +65,7 @@ def read_csv(path: str, modalities: Sequence[str], types: Mapping[str, str] | No
     return {m: {names[i]: arrays[i] for i in chosen} for m, chosen in groups.items()}
 
 
-def _csv_header(path: str) -> tuple[str, list[str]]:
+def csv_header(path: str) -> tuple[str, list[str]]:
     """The delimiter, which is the candidate that gives most names, and the names."""
     text = ""
     try:
@@ -117,15 +117,15 @@ def _csv_casts(
     columns = list(declared)
     for chunk in (columns[start : start + CHUNK] for start in range(0, len(columns), CHUNK)):
         present = _counts(connection, "c{i}", chunk)
-        numbers = _counts(connection, _NUMBER, chunk)
-        whole = _counts(connection, _WHOLE, chunk)
+        numbers = _counts(connection, NUMBER, chunk)
+        whole = _counts(connection, WHOLE, chunk)
         for i in chunk:
             if numbers[i] < present[i]:
                 _check_text(connection, i, names[i], present[i], numbers[i], declared[i])
                 casts[i] = f"c{i}"
             elif whole[i] == present[i]:
                 casts[i] = f"CAST(c{i} AS BIGINT)"
-            elif _counts(connection, _DIGITS, [i])[i] == present[i]:
+            elif _counts(connection, DIGITS, [i])[i] == present[i]:
                 casts[i] = _beyond_64_bits(i, names[i], declared[i])
             else:
                 casts[i] = f"CAST(c{i} AS DOUBLE)"
@@ -178,10 +178,10 @@ def read_parquet(
     """The columns of a ``.parquet`` table by modality, masked where cells are empty: :func:`bounds.readers.read`."""
     import duckdb
 
-    table, given = "read_parquet($1, hive_partitioning=false)", [_as_pattern(path)]
+    table, given = "read_parquet($1, hive_partitioning=false)", [path_pattern(path)]
     with closing(_connect(path)) as connection, damage("is not a complete .parquet file", duckdb.Error):
         described = connection.execute(f"DESCRIBE FROM {table}", given).fetchall()
-        names = _parquet_names(connection, given)
+        names = parquet_names(connection, given)
         if len(names) != len(described):
             raise InputError("is not a complete .parquet file (its schema does not add up)")
         check_unique(names, "column")
@@ -192,14 +192,14 @@ def read_parquet(
         data = f"{table} AS data({', '.join(f'c{i}' for i in range(len(names)))})"
         long = [i for i in declared if _WIDE_WHOLE.fullmatch(described[i][1]) and _is_long(connection, i, data, given)]
         casts = {
-            i: _beyond_64_bits(i, names[i], kind) if i in long else _parquet_cast(i, names[i], described[i][1], kind)
+            i: _beyond_64_bits(i, names[i], kind) if i in long else parquet_cast(i, names[i], described[i][1], kind)
             for i, kind in declared.items()
         }
         arrays = _fetch(connection, casts, data, given)
     return {m: {names[i]: arrays[i] for i in chosen} for m, chosen in groups.items()}
 
 
-def _parquet_names(connection: duckdb.DuckDBPyConnection, given: Sequence[object]) -> list[str]:
+def parquet_names(connection: duckdb.DuckDBPyConnection, given: Sequence[object]) -> list[str]:
     """The names of the columns as they are in the file; in SQL, names that differ in case alone are changed."""
     nodes = connection.execute("SELECT name, num_children FROM parquet_schema($1)", given).fetchall()
     names, below = [], 0  # how many nodes of the current column are still to come
@@ -217,7 +217,12 @@ def _is_long(connection: duckdb.DuckDBPyConnection, position: int, table: str, g
     return bool((connection.execute(query, given).fetchone() or [False])[0])
 
 
-def _parquet_cast(position: int, name: str, kind: str, declared: str | None) -> str:
+def parquet_cast(position: int, name: str, kind: str, declared: str | None) -> str:
+    """How SQL reads a column of a Parquet file, as numbers or text.
+
+    Raises:
+        InputError: a type that has no such reading.
+    """
     c = f"c{position}"
     if _NUMERIC.fullmatch(kind):
         return c
@@ -247,13 +252,13 @@ def _connect(path: str) -> duckdb.DuckDBPyConnection:
 
     off = ("autoinstall_known_extensions", "autoload_known_extensions", "python_enable_replacements")
     connection = duckdb.connect(":memory:", config={**dict.fromkeys(off, "false"), "temp_directory": ""})
-    connection.execute("SET allowed_paths = $1", [[os.path.abspath(path), _as_pattern(path)]])
+    connection.execute("SET allowed_paths = $1", [[os.path.abspath(path), path_pattern(path)]])
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection
 
 
-def _as_pattern(path: str) -> str:
+def path_pattern(path: str) -> str:
     """The path as a pattern that matches it alone, for DuckDB expands patterns."""
     return re.sub(r"([*?\[])", r"[\1]", os.path.abspath(path))
 
@@ -290,7 +295,7 @@ def _check_table(rows: int, columns: Mapping[int, object], itemsize: int) -> Non
 
 
 @contextmanager
-def _csv_damage() -> Iterator[None]:
+def csv_damage() -> Iterator[None]:
     """Turns DuckDB's account of a malformed line, which is long, into the line and what is wrong with it."""
     import duckdb
 

@@ -11,10 +11,7 @@ import numpy as np
 from bounds.columns import ColumnType
 from bounds.errors import InputError
 from bounds.streaming.parts import OpenPart
-from bounds.tables import _DIGITS as DIGITS
-from bounds.tables import _NUMBER as NUMBER
-from bounds.tables import _WHOLE as WHOLE
-from bounds.tables import CHUNK
+from bounds.tables import CHUNK, DIGITS, NUMBER, WHOLE
 
 #: For each column: values that are there, that read as numbers, also with commas in them, as whole numbers of 64 bits,
 #: as digits however long, as dates and as times.

@@ -16,11 +16,7 @@ from bounds.errors import InputError
 from bounds.image_folders import is_image_folder
 from bounds.memory import available_bytes
 from bounds.readers import check_readable
-from bounds.tables import MAX_LINE
-from bounds.tables import _as_pattern as path_pattern
-from bounds.tables import _csv_damage as csv_damage
-from bounds.tables import _csv_header as csv_header
-from bounds.tables import _parquet_names as parquet_names
+from bounds.tables import MAX_LINE, csv_damage, csv_header, parquet_names, path_pattern
 
 if TYPE_CHECKING:
     import duckdb

@@ -16,7 +16,7 @@ from bounds.layout import Layout
 from bounds.samples import DeclaredTypes, Samples
 from bounds.streaming.csv_types import CsvCounts
 from bounds.streaming.parts import OpenPart, open_part
-from bounds.tables import _parquet_cast as parquet_cast
+from bounds.tables import parquet_cast
 
 #: SQL types in which the values of a column are compared: what one part holds another must hold too.
 Storage = Literal["BIGINT", "UBIGINT", "DOUBLE", "BOOLEAN", "VARCHAR"]

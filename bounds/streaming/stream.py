@@ -10,11 +10,16 @@ from typing import Literal
 
 import numpy as np
 
-from bounds.columns import _EXACT_INTEGERS as EXACT_INTEGERS
-from bounds.columns import ATOM_ROWS, ATOM_SHARE, ColumnType, smallest_step
-from bounds.columns import _constant as constant
-from bounds.columns import _detect as detect
-from bounds.columns import _whole as whole
+from bounds.columns import (
+    ATOM_ROWS,
+    ATOM_SHARE,
+    EXACT_INTEGERS,
+    ColumnType,
+    constant_column,
+    detect,
+    is_whole,
+    smallest_step,
+)
 from bounds.errors import InputError
 from bounds.progress import Track, no_progress
 from bounds.statistics import JointCounts, Moments, Statistics
@@ -216,7 +221,7 @@ def _mixed(kinds: Mapping[str, ColumnType]) -> bool:
 def _kind(column: PlannedColumn, distinct: np.ndarray, counts: np.ndarray) -> ColumnType:
     """The type of a column from its values and their counts, as :func:`bounds.columns.code` decides."""
     if len(distinct) == 1 and (column.declared != "discrete" if column.numeric else not column.declared):
-        raise constant(column.label, column.declared)
+        raise constant_column(column.label, column.declared)
     return column.settled or detect(column.label, distinct, counts)
 
 
@@ -227,7 +232,7 @@ def _built(plan: Plan, found: _Found, source: str) -> Statistics:
         return Moments(plan.layout, moments.n, moments.mean, moments.scatter, source)
     assert isinstance(statistic, SymbolCounts)
     widths = tuple(
-        smallest_step(symbols) if column.numeric and not whole(symbols) else 0.0
+        smallest_step(symbols) if column.numeric and not is_whole(symbols) else 0.0
         for column, symbols in zip(plan.columns, statistic.symbols, strict=True)
     )
     alphabets = tuple(len(symbols) for symbols in statistic.symbols)
