@@ -36,3 +36,19 @@ def damage(what: str, *errors: type[BaseException]) -> Iterator[None]:
         raise
     except errors as error:
         raise InputError(f"{what} ({first_line(error)})") from None
+
+
+def interrupted(error: BaseException) -> bool:
+    """Whether an error is what DuckDB makes of Ctrl-C."""
+    return "interrupt" in str(error).lower()
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """What DuckDB makes of Ctrl-C, as Python's interrupt."""
+    try:
+        yield
+    except RuntimeError as error:
+        if interrupted(error):
+            raise KeyboardInterrupt from None
+        raise

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bounds.column_mapping import assign, check_unique
-from bounds.damage import damage, first_line
+from bounds.damage import damage, first_line, interruptible
 from bounds.errors import InputError
 from bounds.memory import check_fits
 from bounds.samples import DeclaredTypes
@@ -42,6 +42,7 @@ _TEXT = re.compile(r"VARCHAR|ENUM\(.*\)|UUID", re.DOTALL)
 _DATE = re.compile(r"DATE|TIME.*|INTERVAL")
 
 
+@interruptible()
 def read_csv(path: str, modalities: Sequence[str], types: Mapping[str, str] | None) -> dict[str, dict[str, np.ndarray]]:
     """The columns of a ``.csv`` table by modality, masked where cells are empty: :func:`bounds.readers.read`."""
     delimiter, names = csv_header(path)
@@ -172,6 +173,7 @@ def _check_text(
         raise _date(name)
 
 
+@interruptible()
 def read_parquet(
     path: str, modalities: Sequence[str], types: Mapping[str, str] | None
 ) -> dict[str, dict[str, np.ndarray]]:

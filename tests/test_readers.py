@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import duckdb
 import numpy as np
@@ -751,3 +751,18 @@ def test_no_damage_escapes(tmp_path: Path, suffix: str) -> None:
                 refusals.append(str(error))
     assert len(refusals) > 150
     assert not any("\n" in refusal for refusal in refusals)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_an_interrupted_query_is_an_interrupt(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DuckDB says it in an error of its own."""
+
+    def interrupted(*_: object) -> NoReturn:
+        raise RuntimeError("Query interrupted")
+
+    monkeypatch.setattr("bounds.tables._fetch", interrupted)
+    path = tmp_path / f"table.{suffix}"
+    table = duckdb.sql("SELECT range AS a, range % 2 AS b FROM range(10)")
+    getattr(table, f"write_{suffix}")(str(path))
+    with pytest.raises(KeyboardInterrupt):
+        read(path)

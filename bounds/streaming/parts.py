@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bounds.column_mapping import check_unique
-from bounds.damage import first_line
+from bounds.damage import first_line, interrupted
 from bounds.errors import InputError
 from bounds.image_folders import is_image_folder
 from bounds.memory import available_bytes
@@ -171,11 +171,6 @@ def open_part(part: str, threads: int | None = None) -> Iterator[OpenPart]:
         raise InputError(f"{name}: memory and disk do not suffice ({first_line(error)})") from None
     except OSError as error:
         raise DamagedPartError(f"{name}: {_cause(error, part)}") from None
-
-
-def interrupted(error: BaseException) -> bool:
-    """Whether an error is what DuckDB makes of Ctrl-C."""
-    return "interrupt" in str(error).lower()
 
 
 def _header(part: str) -> tuple[str, list[str]]:

@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bounds.damage import first_line
+from bounds.damage import first_line, interrupted
 from bounds.errors import InputError
 from bounds.memory import check_fits
 from bounds.streaming.csv_types import CsvCounts
 from bounds.streaming.numbers import Accumulator, Numbers
-from bounds.streaming.parts import DamagedPartError, OpenPart, interrupted, open_part
+from bounds.streaming.parts import DamagedPartError, OpenPart, open_part
 from bounds.streaming.plan import Plan, PlannedColumn
 from bounds.streaming.symbols import SymbolCounts, without_missing
 
