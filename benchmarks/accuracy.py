@@ -15,12 +15,12 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import harness
 import numpy as np
 
+from bounds.declared_alphabets import with_alphabets
 from bounds.errors import InputError
 from bounds.estimators import estimate
 from bounds.functional import Functional
@@ -79,7 +79,7 @@ def pairs() -> dict[str, tuple[str, float, _Draw]]:
 def ours_entropy(name: str, alphabet: int) -> _Method:
     def of(column: np.ndarray) -> float:
         data = Samples.from_arrays({"X": column}, {"X": "discrete"})
-        known = replace(data, alphabets=(alphabet,)) if name == "nsb" else data
+        known = with_alphabets(data, {"X": alphabet}) if name == "nsb" else data
         return float(estimate(known, name).entropies.values[-1])
 
     return of

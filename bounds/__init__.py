@@ -12,6 +12,7 @@ from bounds.ceilings import (
 )
 from bounds.common_cause import CommonCause
 from bounds.constant_latent import Collapse, collapse
+from bounds.declared_alphabets import with_alphabets
 from bounds.density_audit import DensityModel
 from bounds.dependence_trees import chow_liu_floor
 from bounds.entropies import EntropyVector
@@ -83,6 +84,7 @@ __all__ = [
     "quoted_bound",
     "relative_certificate",
     "total_correlation_term",
+    "with_alphabets",
 ]
 
 __version__ = "0.1.0"

@@ -19,6 +19,7 @@ import numpy as np
 from bounds.audit_report import audit_to_html
 from bounds.auditing import FALSE_ALARMS, SIZE, audit
 from bounds.conditional_report import one_sided_to_html, one_sided_to_json, one_sided_to_terminal
+from bounds.declared_alphabets import with_alphabets
 from bounds.demo import DATASETS
 from bounds.errors import InputError, NoEstimateError
 from bounds.estimators import ESTIMATORS, INTERVALS
@@ -36,6 +37,7 @@ from bounds.report import Unit, to_html, to_json, to_terminal
 from bounds.samples import Samples
 from bounds.schemes import parse_scheme
 from bounds.shannon import prove
+from bounds.statistics import JointCounts
 from bounds.streaming import Streamed, stream, suits_memory
 from bounds.theorem_report import show, verdicts_to_html, verdicts_to_json, verdicts_to_markdown, verdicts_to_terminal
 from bounds.theorems import DEFAULT_EXAMPLES, find
@@ -108,6 +110,13 @@ def _parser() -> argparse.ArgumentParser:
         default=1,
         metavar="ROWS",
         help="of a time series: within how many rows they depend on each other (default 1, independent rows)",
+    )
+    irreducible.add_argument(
+        "--alphabet",
+        action="append",
+        default=[],
+        metavar="NAME=K",
+        help="how many symbols a modality or a column can have, where the rows do not show them all",
     )
     _add_scheme_and_output(irreducible)
     irreducible.add_argument(
@@ -295,7 +304,7 @@ def _irreducible(options: argparse.Namespace) -> int:
         _check_page(options.html, options.data)
     if _streams(options):
         return _irreducible_of_stream(options)
-    data = _read(options)
+    data = _with_alphabets(_read(options), options)
     if isinstance(data, PartlyObserved) and (options.conditional or options.likelihood):
         raise InputError("--conditional and --likelihood need rows that have everything: use --missing complete")
     if options.conditional and not isinstance(data, Samples):
@@ -356,7 +365,7 @@ def _irreducible_of_stream(options: argparse.Namespace) -> int:
             skip_damaged=options.skip_damaged,
             track=tracker(bar),
         )
-    result = _bound(found.statistics, options, source=found.statistics.source)
+    result = _bound(_with_alphabets(found.statistics, options), options, source=found.statistics.source)
     result = replace(result, warnings=(*found.warnings, *result.warnings))
     _show([result], options)
     if options.html:
@@ -572,6 +581,21 @@ def _say_notes(data: Any) -> None:
     """What was done to the rows, where the result itself has no room for it."""
     for note in data.notes if isinstance(data, Samples) else ():
         say(f"bounds: {note}")
+
+
+def _with_alphabets(data: Any, options: argparse.Namespace) -> Any:
+    """The data with what ``--alphabet`` says of its columns."""
+    if not options.alphabet:
+        return data
+    if not isinstance(data, Samples | JointCounts):
+        raise InputError("--alphabet is about the columns of complete rows of symbols, and these data are none")
+    sizes = {}
+    for item in options.alphabet:
+        name, _, size = item.partition("=")
+        if not name or not size.isdecimal():
+            raise InputError(f"--alphabet {item!r}: write NAME=K, with K symbols")
+        sizes[name] = int(size)
+    return with_alphabets(data, sizes)
 
 
 def _types(declared: Sequence[str]) -> dict[str, str]:

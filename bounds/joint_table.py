@@ -44,8 +44,8 @@ class JointTable:
         return np.bincount(self.symbol(mask), self._rows.counts).astype(np.int64)
 
     def all_seen(self, mask: int) -> bool:
-        """Whether each combination of the values of some columns occurs."""
-        return len(self.counts(mask)) == math.prod(len(self.counts(1 << unit)) for unit in members(mask))
+        """Whether each combination of the symbols that some columns can have occurs."""
+        return len(self.counts(mask)) == math.prod(self._rows.alphabets[unit] for unit in members(mask))
 
     def influence(self, coefficients: Mapping[int, float]) -> np.ndarray:
         """``(R,)``: ``-sum_A c_A ln p(x_A)`` of each distinct row, less its mean."""

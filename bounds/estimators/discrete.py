@@ -121,7 +121,10 @@ def _open_ended(table: JointCounts) -> tuple[int, list[str]]:
     """
     mask, warnings = 0, []
     for i, (name, column) in enumerate(zip(table.layout.unit_names, table.columns, strict=True)):
-        once = int((np.bincount(column, table.counts) == 1).sum())
+        counts = np.bincount(column, table.counts)
+        if np.count_nonzero(counts) < table.alphabets[i]:  # declared: it is known that others exist, and how many
+            continue
+        once = int((counts == 1).sum())
         if once > MAX_UNSEEN * table.n:
             mask |= 1 << i
         elif once:

@@ -1,0 +1,50 @@
+"""Alphabets that are known from elsewhere, where the rows do not show all symbols."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from bounds.errors import InputError
+from bounds.samples import Samples, did_you_mean
+from bounds.statistics import JointCounts
+
+_Data = TypeVar("_Data", bound=Samples | JointCounts)
+
+
+def with_alphabets(data: _Data, sizes: Mapping[str, int]) -> _Data:
+    """The same data with the number of symbols that columns can have.
+
+    By default an alphabet is what was observed. Guaranteed intervals assume that this is all of it, and so does the
+    estimator ``nsb``; a column with many symbols that occur once is refused, unless its alphabet is declared.
+
+    Args:
+        data: rows or joint counts.
+        sizes: column, or modality for each of its columns, to the number of symbols; a column's own comes first.
+
+    Raises:
+        InputError: an unknown name, a column of numbers, fewer symbols than were observed.
+
+    >>> import numpy as np
+    >>> with_alphabets(Samples.from_arrays({"die": np.array([1, 6, 3, 6])}, {"die": "discrete"}), {"die": 6}).alphabets
+    (6,)
+    """
+    layout = data.layout
+    known = list(dict.fromkeys([*layout.names, *layout.unit_names]))
+    for name in sizes:
+        if name not in known:
+            raise InputError(f"an alphabet is declared for {name!r}, which is no column: {did_you_mean(name, known)}")
+    found = list(data.alphabets)
+    for modality, name in enumerate(layout.names):
+        for unit in layout.variables_of_modalities(1 << modality):
+            column = layout.unit_names[unit]
+            size = sizes.get(column, sizes.get(name))
+            if size is None:
+                continue
+            if not found[unit]:
+                raise InputError(f"column {column!r} holds numbers, which have no alphabet: declare it discrete")
+            if size < found[unit]:
+                raise InputError(f"column {column!r} shows {found[unit]} symbols: an alphabet of {size} is too small")
+            found[unit] = size
+    return replace(data, alphabets=tuple(found))
