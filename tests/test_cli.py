@@ -115,7 +115,7 @@ def test_the_demo_writes_its_pages(tmp_path, capsys, monkeypatch):
     small = {
         "one": lambda: Samples.from_arrays({"a": rng.integers(0, 2, 99), "b": rng.integers(0, 2, 99)}, source="one")
     }
-    monkeypatch.setattr("bounds.cli.DATASETS", small)
+    monkeypatch.setattr("bounds.commands.demo.DATASETS", small)
     assert main(["demo", "--html", str(tmp_path / "pages")]) == 0
     assert "How low the best ELBO really is" in (tmp_path / "pages" / "one.html").read_text()
     assert "one.html" in capsys.readouterr().err
@@ -124,7 +124,7 @@ def test_the_demo_writes_its_pages(tmp_path, capsys, monkeypatch):
 
 def test_the_demo_names_what_it_leaves_out(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "statsmodels.datasets", None)
-    monkeypatch.setattr("bounds.cli.DATASETS", {"survey": demo.survey})
+    monkeypatch.setattr("bounds.commands.demo.DATASETS", {"survey": demo.survey})
     assert main(["demo", "--html", str(tmp_path)]) == 0
     assert "left out survey" in capsys.readouterr().err
     assert main(["demo", "survey", "--html", str(tmp_path)]) == 2
@@ -196,8 +196,8 @@ def no_work(monkeypatch):
     def worked(*arguments, **options):
         pytest.fail("worked before it looked where the page goes")
 
-    for name in ("read", "irreducible_error", "verify_all"):
-        monkeypatch.setattr(f"bounds.cli.{name}", worked)
+    for name in ("work.read", "work.irreducible_error", "theorems.verify_all"):
+        monkeypatch.setattr(f"bounds.commands.{name}", worked)
 
 
 def unwritable(place):

@@ -1,0 +1,1 @@
+"""The commands of ``bounds``: each adds its options to a parser, and runs."""
