@@ -57,9 +57,10 @@ def one_sided_rows(bounds: ConditionalBounds, unit: Unit = "nats") -> list[OneSi
     return rows
 
 
-def one_sided_to_json(bounds: ConditionalBounds, refused: str) -> str:
-    """The bounds as JSON, in nats, where no estimator supports the data, and why none does."""
-    document = {"source": bounds.source, "unit": "nats", "estimator_refused": refused, "conditional": bounds.to_dict()}
+def one_sided_to_json(bounds: ConditionalBounds, refused: str = "") -> str:
+    """The bounds as JSON, in nats, and why there are no others where no estimator supports the data."""
+    why = {"estimator_refused": refused} if refused else {}
+    document = {"source": bounds.source, "unit": "nats", **why, "conditional": bounds.to_dict()}
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
 
 

@@ -536,6 +536,11 @@ def test_modalities_show_different_scans_of_the_label_and_parts_share_none() -> 
         seen.append(set(found.ravel().tolist()))
     assert not seen[0] & seen[1]
     assert len(seen[0]) + len(seen[1]) > 1700  # nearly all of the 1797 scans are in use
+    assert data.held_out_shows is not None
+    assert (data.held_out_shows == found).all()
+    first = data.first(2).held_out_shows
+    assert first is not None
+    assert (first == found[:, :2]).all()
 
 
 def test_a_split_that_leaks_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -563,7 +563,7 @@ def test_list_shows_all_that_can_be_trained(capsys):
 
 
 def test_help_says_what_there_is(capsys):
-    for command in ("train", "experiment", "evaluate"):
+    for command in ("train", "experiment", "evaluate", "bound"):
         assert code_of(command, "--help") == 0
         text = capsys.readouterr().out
         assert "--json" in text
@@ -574,7 +574,7 @@ def test_help_says_what_there_is(capsys):
     assert "member-0.npz (`bounds audit` reads it)" in text
 
 
-@pytest.mark.parametrize("words", ["train mmvae --data labels", "experiment all", "evaluate ."])
+@pytest.mark.parametrize("words", ["train mmvae --data labels", "experiment all", "evaluate .", "bound --data factors"])
 def test_without_torch_is_one_line_that_says_what_to_install(words):
     code = f"import sys; sys.modules['torch'] = None; from toy_models.cli import main; sys.exit(main({words.split()}))"
     done = run("-c", code)
@@ -590,6 +590,48 @@ def test_without_torch_the_list_has_the_reference_models():
     assert "twin-bit" in done.stdout
     assert done.stderr.count("\n") == 1
     assert "pip install" in done.stderr
+
+
+# --- bounds by a network -------------------------------------------------------
+
+BOUND = ["bound", "--data", "gaussian", "--set", "rho=0.8", *ROWS, "--hidden", "8", "--epochs", "3"]
+
+
+@needs_torch
+def test_bound_has_the_right_side_in_all_forms(tmp_path, capsys):
+    """A limit of confidence .95 is on the wrong side in at most one run of 20; the seed is fixed."""
+    page = tmp_path / "page.html"
+    assert main([*BOUND, "--scheme", "mmvae", "--json", "--html", str(page)]) == 0
+    out, err = capsys.readouterr()
+    found = strict_json(out)["conditional"]
+    law = Gaussian([[1, 0.8], [0.8, 1]]).entropy_vector()
+    delta = float(generative_discrepancy(law, mmvae(2)))
+    assert found["schemes"]["mmvae"]["generative_discrepancy"]["high"] > delta
+    assert found["entropy"]["high"] > law["X1", "X2"]
+    assert err == f"wrote {page}\n"
+    assert "one-sided bounds" in page.read_text()
+    assert main([*BOUND, "--scheme", "mmvae", "--bits"]) == 0
+    assert "bits per example" in capsys.readouterr().out
+
+
+@needs_torch
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--data", "labels"], "has symbols, not numbers"),
+        (["--epochs", "0"], "epochs=0"),
+        (["--scheme", "nonsense"], "nonsense"),
+        (["--confidence", "2"], "confidence 2"),
+        (["--html", "no/such/folder/page.html"], "does not exist"),
+    ],
+)
+def test_bound_refuses_in_one_line(more, message, capsys):
+    words = ["bound", *more, *ROWS] if "--data" in more else [*BOUND, *more]
+    assert code_of(*words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1
 
 
 # --- experiments ---------------------------------------------------------------

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -100,6 +100,7 @@ def neural_bounds(
     judged = np.column_stack(held_out.columns)
     modalities = np.repeat(np.arange(dataset.n_modalities), held_out.layout.sizes)
     densities = NeuralDensities.fit(training, judged, modalities, tasks, fitting or Fitting(), rng, track)
+    densities = replace(densities, shows=dataset.held_out_shows)
     return bounds_of_densities(
         densities,
         held_out.layout,
@@ -214,12 +215,14 @@ class NeuralDensities:
         network: in float64.
         rows: ``(n, d)``, none of which fitted or validated.
         method: how it was fitted, in words.
+        shows: see :class:`bounds.estimators.conditional_losses.Losses`.
     """
 
     linear: Linear
     network: MaskedNetwork
     rows: np.ndarray
     method: str
+    shows: np.ndarray | None = None
 
     @classmethod
     def fit(
@@ -277,7 +280,7 @@ class NeuralDensities:
         rows = np.zeros(len(self.rows))
         for task in tasks_of(given, blocks):
             rows += self.loss(task, self.rows)
-        return Losses(rows, (np.arange(len(rows)),), math.inf)
+        return Losses(rows, (np.arange(len(rows)),), math.inf, self.shows)
 
     def loss(self, task: Task, rows: np.ndarray) -> np.ndarray:
         """``(n,)``: minus the log-density of a block of any rows given what is seen of them."""

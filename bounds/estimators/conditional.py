@@ -184,7 +184,8 @@ def upper_limit(losses: Losses, confidence: float) -> tuple[float, str]:
     """Above the expected loss with this confidence: ``(limit, "guaranteed" or "asymptotic")``.
 
     Bounded losses: Maurer and Pontil's empirical Bernstein bound in each fold, whose rows are independent once its
-    density is fixed, with an equal share of what may go wrong. Others: Student's quantile of the pooled rows.
+    density is fixed, with an equal share of what may go wrong. Others: Student's quantile of the pooled rows, or of
+    what they have in common.
 
     >>> rows = np.tile([0.0, 1.0], 500)
     >>> limit, guarantee = upper_limit(Losses(rows, (np.arange(1000),), 1.0), 0.95)
@@ -193,8 +194,8 @@ def upper_limit(losses: Losses, confidence: float) -> tuple[float, str]:
     """
     count = len(losses.rows)
     if not math.isfinite(losses.largest):
-        error = float(losses.rows.std(ddof=1)) / math.sqrt(count)
-        return float(losses.rows.mean()) + float(stdtrit(count - 1, confidence)) * error, "asymptotic"
+        error, freedom = losses.standard_error()
+        return float(losses.rows.mean()) + float(stdtrit(freedom, confidence)) * error, "asymptotic"
     log_share = math.log(2 * len(losses.folds) / (1 - confidence))
     limit = 0.0
     for fold in losses.folds:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,17 +33,39 @@ class Losses:
         rows: ``(N,)``.
         folds: the rows of each fold: those of one fold were judged by densities that saw none of them.
         largest: what no row can exceed, infinite for densities. For probabilities no row is below zero.
+        shows: ``(N, k)`` whole numbers; rows that have one in common depend on each other. By default no rows do.
     """
 
     rows: np.ndarray
     folds: tuple[np.ndarray, ...]
     largest: float
+    shows: np.ndarray | None = None
 
     def __add__(self, other: Losses) -> Losses:
-        return Losses(self.rows + other.rows, self.folds, self.largest + other.largest)
+        return replace(self, rows=self.rows + other.rows, largest=self.largest + other.largest)
 
     def __mul__(self, weight: float) -> Losses:
-        return Losses(weight * self.rows, self.folds, weight * self.largest)
+        return replace(self, rows=weight * self.rows, largest=weight * self.largest)
+
+    def standard_error(self) -> tuple[float, int]:
+        """The standard error of the mean and its degrees of freedom.
+
+        Rows that show the same are counted with the covariances of all pairs of them (Fafchamps and Gubert 2007); that
+        estimate is unbiased no more than the one for independent rows, so the larger of the two is given.
+        """
+        count = len(self.rows)
+        alone = float(self.rows.std(ddof=1)) / math.sqrt(count)
+        if self.shows is None:
+            return alone, count - 1
+        from scipy.sparse import csr_array
+
+        kinds, columns = np.unique(self.shows, return_inverse=True)
+        places = (np.repeat(np.arange(count), self.shows.shape[1]), columns.ravel())
+        incidence = csr_array((np.ones(self.shows.size), places), shape=(count, len(kinds)))
+        pairs = incidence @ incidence.T  # stored where two rows have something in common
+        errors = self.rows - self.rows.mean()
+        variance = float(errors @ (pairs.sign() @ errors)) / count**2
+        return math.sqrt(max(variance, alone**2)), min(count, len(kinds)) - 1
 
 
 class CrossFitted:

@@ -125,25 +125,49 @@ class _View:
             return np.zeros(n), np.ones(n)
         found = cubes.inside > 0
         rho = cubes.rho[found]
-        counts = cubes.inside[found] if len(own) == d else _counts(self.rows[:, own], found, rho - _ROUNDING)
-        smooth = sum(self.continuous[v] for v in own)
-        terms = digamma(n) - digamma(counts) + (smooth * np.log(2 * rho) if smooth else 0.0)
+        symbols = [v for v in own if not self.continuous[v]]
+        smooth = [v for v in own if self.continuous[v]]
+        counts = cubes.inside[found]
+        if len(own) < d:
+            counts = _counts(self.rows[:, symbols], self.rows[:, smooth], found, rho - _ROUNDING)
+        terms = digamma(n) - digamma(counts) + len(smooth) * np.log(2 * rho)
         terms -= self.log_slopes[:, list(own)][found].sum(axis=1)
         every = np.full(n, terms.mean())
         every[found] = terms
         return every, counts
 
 
-def _counts(rows: np.ndarray, found: np.ndarray, radius: np.ndarray) -> np.ndarray:
-    """Rows within the radius of each row that was found, itself among them."""
+def _counts(symbols: np.ndarray, smooth: np.ndarray, found: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    """Rows with the symbols of each row that was found and within its radius in all smooth columns, itself among them.
+
+    Symbol by symbol, since rows that are the same are many, and a tree would visit each pair of them.
+    """
+    n, d = smooth.shape
+    within = np.full(n, -1.0)
+    within[found] = radius
+    counts = np.zeros(n, dtype=np.intp)
+    groups = np.unique(symbols, axis=0, return_inverse=True)[1] if symbols.shape[1] else np.zeros(n, dtype=np.intp)
+    order = np.argsort(groups, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
+        if d == 0:
+            counts[rows] = len(rows)
+        elif d == 1:
+            column = smooth[rows, 0]
+            line = np.sort(column)
+            upper = np.searchsorted(line, column + within[rows], "right")
+            counts[rows] = upper - np.searchsorted(line, column - within[rows], "left")
+        else:
+            counts[rows] = _in_cubes(smooth[rows], within[rows])
+    chosen: np.ndarray = counts[found]
+    return chosen
+
+
+def _in_cubes(points: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    """Points in the cube around each of them."""
     from scipy.spatial import cKDTree
 
-    if rows.shape[1] == 1:
-        column = rows[:, 0]
-        order, centre = np.sort(column), column[found]
-        upper = np.searchsorted(order, centre + radius, "right")
-        return np.asarray(upper - np.searchsorted(order, centre - radius, "left"))
-    return np.asarray(cKDTree(rows).query_ball_point(rows[found], radius, p=np.inf, return_length=True))
+    counts: np.ndarray = cKDTree(points).query_ball_point(points, radius, p=np.inf, return_length=True)
+    return counts
 
 
 def _bent(column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -70,6 +70,8 @@ class Dataset:
         train_labels, held_out_labels: ``(N,)`` integers, the class of each example, if known.
         law: the law from which the rows were drawn, if its entropies are known exactly.
         n_classes: labels are below this; by default one more than the largest.
+        held_out_shows: ``(N, modalities)`` integers: what each modality of an example shows, such as a scan. Examples
+            that have one in common depend on each other, which one-sided bounds count; by default none do.
 
     Raises:
         InputError: arrays, labels or a law that do not fit the modalities or each other; NaN or infinite values,
@@ -84,6 +86,7 @@ class Dataset:
     held_out_labels: np.ndarray | None = None
     law: ExactLaw | None = None
     n_classes: int | None = None
+    held_out_shows: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         modalities = tuple(self.modalities)
@@ -94,6 +97,14 @@ class Dataset:
         for part in ("train", "held_out"):
             object.__setattr__(self, part, _checked_part(part, modalities, getattr(self, part)))
         self._check_labels()
+        if self.held_out_shows is not None:
+            shows = np.asarray(self.held_out_shows)
+            if shows.shape != (self.n_held_out, len(modalities)) or shows.dtype.kind not in "iu":
+                raise InputError(
+                    f"held_out_shows is {shows.dtype} {shows.shape}: give integers of shape "
+                    f"{(self.n_held_out, len(modalities))}"
+                )
+            object.__setattr__(self, "held_out_shows", frozen(shows.astype(np.int64)))
         if self.law is not None:
             _check_law(self.law, modalities)
 
@@ -154,6 +165,7 @@ class Dataset:
             train=self.train[:count],
             held_out=self.held_out[:count],
             law=None if self.law is None else self.law.marginal(range(count)),
+            held_out_shows=None if self.held_out_shows is None else self.held_out_shows[:, :count],
         )
 
     def samples(self, part: Part = "train") -> Samples:

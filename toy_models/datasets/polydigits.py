@@ -60,7 +60,8 @@ def polydigits(
     Modality ``m`` shows, in colours of its own, a digit on stripes, checks, noise, rings or cells. The modalities of an
     example show different scans of one class; class and scans are uniform. A quarter of the scans of each class is set
     aside first, and only held-out examples show it. The scans are few (1797, of 13 writers who are not told apart), so
-    held-out examples have new scans, textures and colours, but not new writers.
+    held-out examples have new scans, textures and colours, but not new writers. They share scans with each other, which
+    ``held_out_shows`` tells.
 
     Args:
         n_modalities: the first so many of the five textures.
@@ -98,7 +99,7 @@ def polydigits(
         labels.append(targets[tuples[:, 0]])
     modalities = tuple(Modality(texture, shape) for texture in list(STYLES)[:n_modalities])
     name = "translated-polydigits" if translated else "polydigits"
-    return Dataset(name, modalities, parts[0], parts[1], labels[0], labels[1], n_classes=10)
+    return Dataset(name, modalities, parts[0], parts[1], labels[0], labels[1], n_classes=10, held_out_shows=tuples)
 
 
 @cache

@@ -1,0 +1,1 @@
+"""The commands of ``toy-models``: each adds its options to a parser, and runs."""
