@@ -13,8 +13,9 @@ from bounds.functional import Functional
 from bounds.intervals import NoInterval
 from bounds.quantity import Guarantee
 
-#: Rows below which no interval is given for numbers with entropies of a copula's margins.
-MIN_ROWS = 100
+#: Rows below which no interval is given for numbers with entropies of a copula's margins: of 100 independent normal
+#: rows 91 % of intervals held the truth, of 200 95 %.
+MIN_ROWS = 200
 #: Rows of a table of pairs of subsets that are held at a time.
 _ROWS = 512
 

@@ -244,7 +244,9 @@ def _entropies(
         return data, f"entropies as given ({data.method})", ()
     if isinstance(data, PartlyObserved):
         if interval != "auto" or block != 1:
-            raise InputError("entropies of different rows have no interval: leave them out, or use complete")
+            raise InputError(
+                "guaranteed intervals and blocks are for rows that have everything: leave them out, or use complete"
+            )
         found = estimate_per_subset(data, estimator, track=track)
         return found.entropies, found.choice, (_rows_said(data), *found.warnings)
     if isinstance(data, Estimated):

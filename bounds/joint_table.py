@@ -67,13 +67,13 @@ class JointTable:
         trace = 0.0
         for i, first in enumerate(masks):
             for second in masks[: i + 1]:
-                chi_square = self._chi_square(first, second)
+                chi_square = self.chi_square(first, second)
                 trace += coefficients[first] * coefficients[second] * chi_square * (1 if first == second else 2)
         # a sum of squares of eigenvalues, so it is below zero by rounding at most
         return math.sqrt(abs(trace) / 2) / n
 
-    def _chi_square(self, first: int, second: int) -> float:
-        """``sum p(x_A, x_B)^2 / (p(x_A) p(x_B)) - 1``."""
+    def chi_square(self, first: int, second: int) -> float:
+        """``sum p(x_A, x_B)^2 / (p(x_A) p(x_B)) - 1`` of two subsets."""
         if first | second in (first, second):
             return len(self.counts(first & second)) - 1.0
         logs = self._log(first | second) - self._log(first) - self._log(second)

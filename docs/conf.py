@@ -6,7 +6,7 @@ and there is no link to another project's inventory.
 
 import contextlib
 import hashlib
-import importlib
+import importlib.util
 import logging
 import os
 import re
@@ -126,7 +126,10 @@ PUBLIC = (
     "bounds.plots",
     "bounds.ladder",
     "bounds.information_atoms",
+    "toy_models.datasets",
 )
+# Signatures and docstrings are there without it.
+autodoc_mock_imports = [] if importlib.util.find_spec("torch") else ["torch"]
 #: Names of other projects, whose inventories are on the network.
 nitpick_ignore_regex = [
     (r"py:.*", r"(numpy|np|scipy|sympy|matplotlib|hypothesis|st|pathlib|fractions|numbers|typing|types)\..*"),

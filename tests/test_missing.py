@@ -198,7 +198,7 @@ def test_what_no_estimator_supports() -> None:
 
 def test_what_has_no_interval_has_no_guaranteed_one() -> None:
     data = partly(by_rule(table(), rule="per-subset"))
-    with pytest.raises(InputError, match="entropies of different rows have no interval"):
+    with pytest.raises(InputError, match="are for rows that have everything"):
         irreducible_error(data, "mmvae", interval="guaranteed")
 
 
@@ -253,4 +253,4 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main([*command, "--conditional", "linear"]) == 2
     assert "use --missing complete" in capsys.readouterr().err
     assert main([*command, "--engine", "stream"]) == 2
-    assert "--missing needs rows" in capsys.readouterr().err
+    assert "--missing per-subset needs rows" in capsys.readouterr().err

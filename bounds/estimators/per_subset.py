@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from bounds.entropies import EntropyVector, Kind
 from bounds.errors import InputError, NoEstimateError
 from bounds.estimators.base import Estimate
 from bounds.estimators.choice import estimate
-from bounds.functional import Functional
+from bounds.intervals import NoInterval
 from bounds.missing import ASSUMED, PartlyObserved
+from bounds.per_subset_interval import PerSubsetInterval
 from bounds.progress import Track, no_progress
-from bounds.quantity import Guarantee
 from bounds.subsets import members, union
 
 #: Every subset of the modalities is estimated by itself, with all its own subsets.
 MAX_MODALITIES = 10
-
-
-@dataclass(frozen=True)
-class NoInterval:
-    """The entropies are of different rows, for whose combination no interval is known here."""
-
-    guarantee: Guarantee = "none"
-    method: str = "no interval: the entropies are of different rows"
-
-    def __call__(self, functional: Functional, confidence: float) -> tuple[None, None]:
-        """No end on either side."""
-        return None, None
+_UNKNOWN = NoInterval("no interval: the entropies are of different rows")
 
 
 def estimate_per_subset(data: PartlyObserved, estimator: str = "auto", *, track: Track = no_progress) -> Estimate:
@@ -35,7 +22,8 @@ def estimate_per_subset(data: PartlyObserved, estimator: str = "auto", *, track:
 
     All subsets get one estimator: ``auto`` chooses it on the rows in which most modalities are observed, and of those
     that have equally many the first that support any. A difference of entropies of different rows is no longer bound
-    by Shannon's inequalities: it may be below zero where a true one may not.
+    by Shannon's inequalities: it may be below zero where a true one may not. Of discrete columns a whole functional has
+    an asymptotic interval where the rows justify it.
 
     Args:
         data: the rows, and which modalities each has.
@@ -89,7 +77,7 @@ def estimate_per_subset(data: PartlyObserved, estimator: str = "auto", *, track:
         values,
         kind,
         method=f"{chosen.estimator}, N={min(counts)} to {max(counts)} by subset",
-        interval=NoInterval(),
+        interval=PerSubsetInterval(data, values) if kind == "discrete" else _UNKNOWN,
         refusals=refusals,
         caveats=(*chosen.entropies.caveats, caveat),
     )
