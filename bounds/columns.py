@@ -24,6 +24,9 @@ DISTINCT_SHARE = 0.9
 #: What an error about missing values offers.
 RULES_OFFERED = "or declare a rule (--missing complete: whole rows only; per-subset: each entropy from the rows it has)"
 
+#: The same where rows are not kept.
+COMPLETE_OFFERED = "or use the rows that have everything (--missing complete)"
+
 #: Whole numbers up to this are exact as floats.
 EXACT_INTEGERS = 2**53
 

@@ -12,8 +12,13 @@ LONGEST = 800
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error, printable characters only."""
-    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    """The first line of an error, or the last if it is a traceback; printable characters only.
+
+    >>> first_line(ValueError("Traceback (most recent call last):\\n  here\\nPermissionError: no"))
+    'PermissionError: no'
+    """
+    lines = (str(error).strip() or type(error).__name__).splitlines()
+    line = lines[-1 if lines[0].startswith("Traceback") else 0]
     return "".join(c for c in line if c.isprintable()).strip(" :")
 
 

@@ -138,12 +138,22 @@ def _complete(table: Table, types: Mapping[str, str] | None, source: str, observ
             "--missing per-subset"
         )
     kept = {m: {name: values[rows] for name, values in columns.items()} for m, columns in _plain(table).items()}
-    missing = ", ".join(f"{m} in {k}" for m, k in zip(table, (~observed).sum(axis=0).tolist(), strict=True) if k)
-    note = (
-        f"{len(rows)} of {before} rows are complete, and only these are used ({missing} rows missing); {ASSUMED}, and "
+    missing = dict(zip(table, (~observed).sum(axis=0).tolist(), strict=True))
+    note = note_of_complete(len(rows), before, missing)
+    return replace(Samples.from_columns(kept, types, source), notes=(note,))
+
+
+def note_of_complete(complete: int, rows: int, missing: Mapping[str, int]) -> str:
+    """What to know of results from complete rows alone, with the number of rows that each modality is missing in.
+
+    >>> note_of_complete(6, 9, {"a": 0, "b": 3}).partition(";")[0]
+    '6 of 9 rows are complete, and only these are used (b in 3 rows missing)'
+    """
+    gaps = ", ".join(f"{m} in {k}" for m, k in missing.items() if k)
+    return (
+        f"{complete} of {rows} rows are complete, and only these are used ({gaps} rows missing); {ASSUMED}, and "
         "if they are not, every number here is of another population"
     )
-    return replace(Samples.from_columns(kept, types, source), notes=(note,))
 
 
 def _lengths(table: Table) -> list[int]:

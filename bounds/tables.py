@@ -40,6 +40,8 @@ _WIDE_WHOLE = re.compile(r"U?HUGEINT|DECIMAL\(\d+,\s*0\)")
 _DECIMAL = re.compile(r"DECIMAL\(\d+,\s*\d+\)")
 _TEXT = re.compile(r"VARCHAR|ENUM\(.*\)|UUID", re.DOTALL)
 _DATE = re.compile(r"DATE|TIME.*|INTERVAL")
+#: The type of a column that has no values at all.
+NO_VALUES = '"NULL"'
 
 
 @interruptible()
@@ -236,7 +238,7 @@ def parquet_cast(position: int, name: str, kind: str, declared: str | None) -> s
         return f"CAST({c} AS VARCHAR)"
     if _DATE.fullmatch(kind):
         raise _date(name)
-    if kind == '"NULL"':
+    if kind == NO_VALUES:
         raise InputError(f"column {name!r} is missing in all rows: leave it out")
     raise InputError(f"column {name!r} has the type {kind}: give a column of numbers or text for each value in it")
 
@@ -262,7 +264,12 @@ def _connect(path: str) -> duckdb.DuckDBPyConnection:
 
 def path_pattern(path: str) -> str:
     """The path as a pattern that matches it alone, for DuckDB expands patterns."""
-    return re.sub(r"([*?\[])", r"[\1]", os.path.abspath(path))
+    return escaped(os.path.abspath(path))
+
+
+def escaped(path: str) -> str:
+    """A path or URL whose characters mean themselves in a pattern."""
+    return re.sub(r"([*?\[])", r"[\1]", path)
 
 
 def _count(connection: duckdb.DuckDBPyConnection, table: str, given: Sequence[object]) -> int:

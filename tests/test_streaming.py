@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import itertools
-import json
 import math
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bounds.streaming.tasks
-from bounds.cli import main
 from bounds.errors import InputError
 from bounds.readers import read
-from bounds.samples import Samples
-from bounds.statistics import JointCounts, Moments
+from bounds.statistics import JointCounts
 from bounds.streaming import find_parts, stream, suits_memory
 from bounds.streaming.dask_engine import OnDask
 from bounds.streaming.numbers import Accumulator
@@ -35,52 +29,9 @@ from bounds.streaming.tasks import Outcome, Task
 pytest.importorskip("pyarrow", reason="streams of numbers need pyarrow (extra: distributed)")
 import pyarrow as pa
 import pyarrow.parquet as pq
+from streaming_common import Columns, assert_same, cluster, outcome, random, run, split, truncate, write_part
 
-Columns = Mapping[str, Sequence]
-
-
-def write_part(path: Path, columns: Columns, types: Mapping[str, pa.DataType] | None = None) -> Path:
-    table = pa.table({name: pa.array(values, (types or {}).get(name)) for name, values in columns.items()})
-    if path.suffix == ".parquet":
-        pq.write_table(table, path)
-    else:
-        with contextlib.closing(duckdb.connect()) as connection:
-            connection.register("data", table)
-            connection.execute(f"COPY data TO '{path}' (HEADER)")
-    return path
-
-
-def split(folder: Path, columns: Columns, at: Sequence[int], suffix: str = ".parquet") -> tuple[Path, list[Path]]:
-    """The whole table in one file, and in parts cut at these rows."""
-    rows = len(next(iter(columns.values())))
-    types = {name: pa.array(values).type for name, values in columns.items()}
-    whole = write_part(folder / f"whole{suffix}", columns)
-    cuts = [0, *sorted(at), rows]
-    parts = [
-        write_part(folder / f"part{i}{suffix}", {k: v[start:end] for k, v in columns.items()}, types)
-        for i, (start, end) in enumerate(itertools.pairwise(cuts))
-    ]
-    return whole, parts
-
-
-def assert_same(found: JointCounts | Moments, samples: Samples) -> None:
-    """Exactly the joint counts of samples, or their moments to rounding."""
-    assert found.layout == samples.layout
-    if isinstance(found, JointCounts):
-        expected = JointCounts.of(samples).grouped()
-        assert found.alphabets == expected.alphabets
-        assert found.bin_widths == expected.bin_widths
-        assert [c.tolist() for c in found.columns] == [c.tolist() for c in expected.columns]
-        assert found.counts.tolist() == expected.counts.tolist()
-    else:
-        rows = np.column_stack(samples.columns)
-        scale = np.abs(rows).max(axis=0)
-        scatter = np.cov(rows.T, bias=True).reshape(rows.shape[1], -1) * samples.n
-        assert found.n == samples.n
-        # rounding of sums of squares, 1e-12 of their scale
-        assert (np.abs(found.mean - rows.mean(axis=0)) <= 1e-12 * scale).all()
-        assert (np.abs(found.scatter - scatter) <= 1e-12 * samples.n * np.outer(scale, scale)).all()
-
+__all__ = ["cluster"]  # a fixture
 
 symbols = st.fixed_dictionaries(
     {
@@ -122,10 +73,6 @@ def test_moments_of_parts_are_those_in_memory(tmp_path_factory, suffix, seed, ro
     assert_same(stream(parts, ["x=a,b"], types).statistics, read(whole, ["x=a,b"], types))
 
 
-def random(n: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(n)
-
-
 def with_atom(value: float, share: float, n: int = 2000) -> np.ndarray:
     values = random(n)
     values[:: round(1 / share)] = value
@@ -162,15 +109,6 @@ DETECTED = {
     "numbers as text": np.array(["1", "2", "x"])[MANY % 3],
     "truth": MANY % 2 == 0,
 }
-
-
-def outcome(work) -> str:
-    """What the rule says, or the error, without the name of the file."""
-    try:
-        found = work()
-    except InputError as error:
-        return str(error).partition(": ")[2] if "parquet: " in str(error) else str(error)
-    return f"{found.kind} {getattr(found, 'alphabets', '')}" if found.kind == "discrete" else found.kind
 
 
 #: Columns for which a declared type makes a difference.
@@ -333,12 +271,6 @@ def test_a_table_of_distinct_rows_that_does_not_fit_is_refused(tmp_path, monkeyp
         stream(part, types={"a": "discrete", "b": "discrete"})
 
 
-def truncate(path: Path) -> bytes:
-    content = path.read_bytes()
-    path.write_bytes(content[: len(content) * 2 // 3])
-    return content
-
-
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
 def test_a_damaged_part_is_named_and_loses_nothing_else(tmp_path, monkeypatch, suffix) -> None:
     columns = {"a": random(90).tolist(), "b": random(90, 1).tolist()}
@@ -454,35 +386,6 @@ def test_what_suits_memory(tmp_path, monkeypatch) -> None:
     assert suits_memory(str(part))
 
 
-def test_parts_elsewhere_are_read_through_fsspec(tmp_path) -> None:
-    fsspec = pytest.importorskip("fsspec", reason="remote parts need fsspec (extra: distributed)")
-    whole, parts = split(tmp_path, {"a": [0, 1, 1, 0] * 10, "b": [1, 1, 0, 0] * 10}, [10, 20])
-    files = fsspec.filesystem("memory")
-    for part in parts:
-        files.pipe(f"/bucket/{part.name}", part.read_bytes())
-    assert_same(stream("memory://bucket/*.parquet").statistics, read(whole))
-    files.pipe("/bucket/part1.parquet", b"PAR1")
-    with pytest.raises(InputError, match=r"1 of 3 parts cannot be used: part1\.parquet"):
-        stream("memory://bucket/*.parquet")
-    with pytest.raises(InputError, match="Protocol not known: nowhere"):
-        stream("nowhere://x/*.parquet")
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator:
-    pytest.importorskip("distributed", reason="Dask is not installed (extra: distributed)")
-    import dask
-    from distributed import Client, LocalCluster
-
-    # Dask gives a part up when one worker dies of it, so that fewer have to be started anew, which takes seconds.
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as local,
-        Client(local) as found,
-    ):
-        yield found
-
-
 @dataclass(frozen=True)
 class Deadly(Task):
     """Kills the worker that reads a part of this name: once if ``marker`` is given, otherwise each time."""
@@ -545,12 +448,6 @@ def test_what_is_not_installed_is_said(tmp_path, monkeypatch, library) -> None:
     data = "s3://bucket/p.parquet" if library == "fsspec" else part
     with pytest.raises(InputError, match=r"pip install 'multimodal-bounds\[distributed\]'"):
         stream(data, engine="dask" if library == "distributed" else "stream")
-
-
-def run(capsys, *arguments: str) -> tuple[int, dict, str]:
-    code = main(["irreducible", *arguments, "--json"])
-    out, err = capsys.readouterr()
-    return code, json.loads(out) if out else {}, err
 
 
 @pytest.mark.parametrize("kind", ["discrete", "continuous"])

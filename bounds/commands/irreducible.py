@@ -19,7 +19,7 @@ from bounds.estimators.conditional import conditional_bounds
 from bounds.estimators.one_sided import ConditionalBounds
 from bounds.ladder import Ladder, ladders
 from bounds.likelihood.predictive import PREDICTORS
-from bounds.missing import RULES, PartlyObserved
+from bounds.missing import PartlyObserved
 from bounds.output import print_rich, progress, say, standard_output, tracker, write
 from bounds.report import to_html, to_json, to_terminal
 from bounds.samples import Samples
@@ -141,7 +141,6 @@ def _streams(options: argparse.Namespace) -> bool:
     wrong = {
         "--likelihood": streams and options.likelihood,
         "--conditional": streams and options.conditional,
-        "--missing": streams and options.missing != RULES[0],
         "--scheduler": options.engine != "dask" and options.scheduler,
         "--keep": not streams and options.keep,
         "--skip-damaged": not streams and options.skip_damaged,
@@ -165,6 +164,7 @@ def _irreducible_of_stream(options: argparse.Namespace) -> int:
             scheduler=options.scheduler,
             keep=options.keep,
             skip_damaged=options.skip_damaged,
+            missing=options.missing,
             track=tracker(bar),
         )
     result = bound(_with_alphabets(found.statistics, options), options, source=found.statistics.source)

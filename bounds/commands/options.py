@@ -21,6 +21,7 @@ DATA is one of
 
 PARTS_HELP = """\
   'parts/*.parquet', or a folder of .parquet or .csv files: parts of one table, read one after the other
+  's3://bucket/*.parquet'  parts in a bucket (needs s3fs), with credentials and endpoint from the usual AWS_ variables
 """
 
 
@@ -32,7 +33,7 @@ def add_data(parser: argparse.ArgumentParser, nargs: str | None = None, partly: 
         choices=RULES if partly else RULES[:2],
         default=RULES[0],
         help="refuse missing values (default); complete: use the rows that have everything"
-        + ("; per-subset: each entropy from the rows that have all it needs" if partly else ""),
+        + ("; per-subset: each entropy from the rows that have all it needs (not for parts)" if partly else ""),
     )
     parser.add_argument(
         "--modalities",

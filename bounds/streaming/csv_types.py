@@ -66,8 +66,8 @@ class CsvCounts:
             InputError: as there: numbers that are damaged or too long, dates.
         """
         present, numbers, with_commas, whole, digits, dates, times = self.counts[self.names.index(name)].tolist()
-        if numbers < present or not present:
-            if declared == "discrete" or not present:
+        if numbers < present:
+            if declared == "discrete":
                 return "VARCHAR"
             if declared or 2 * numbers >= present or with_commas == present:
                 raise InputError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bounds.columns import MAX_SYMBOLS
+from bounds.columns import COMPLETE_OFFERED, MAX_SYMBOLS
 from bounds.errors import InputError
 from bounds.layout import Layout
 from bounds.statistics import Moments
@@ -149,8 +149,10 @@ class Accumulator:
     def _refuse(self, block: np.ndarray) -> None:
         for label, column in zip(self._labels, block, strict=True):
             if not np.isfinite(column).all():
+                offered = f", {COMPLETE_OFFERED}" if np.isnan(column).any() else ""
                 raise InputError(
-                    f"{label} has values that are NaN or infinite: drop these rows in all modalities or fill them"
+                    f"{label} has values that are NaN or infinite: drop these rows in all modalities or fill "
+                    f"them{offered}"
                 )
         raise InputError("numbers overflow when they are added up: rescale the columns")
 

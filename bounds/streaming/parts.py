@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from bounds.errors import InputError
 from bounds.image_folders import is_image_folder
 from bounds.memory import available_bytes
 from bounds.readers import check_readable
-from bounds.tables import MAX_LINE, csv_damage, csv_header, parquet_names, path_pattern
+from bounds.tables import MAX_LINE, csv_damage, csv_header, escaped, parquet_names, path_pattern
 
 if TYPE_CHECKING:
     import duckdb
@@ -75,7 +75,7 @@ def find_parts(data: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) 
         if not parts:
             raise InputError(f"{name}: no .parquet or .csv file is there")
     else:
-        parts = [os.fspath(part) for part in data]
+        parts = [_as_listed(os.fspath(part)) for part in data]
         if not parts:
             raise InputError("no parts: give at least one file")
     suffixes = {os.path.splitext(part)[1].lower() for part in parts}
@@ -120,9 +120,12 @@ def _fits(part: str) -> bool:
 def fingerprint(part: str) -> tuple[str, ...] | None:
     """What changes when a part does: its path, size and time of change. ``None`` if nothing tells."""
     if is_remote(part):
-        about = _filesystem(part).info(part)
-        change = about.get("ETag") or about.get("LastModified") or about.get("mtime") or about.get("created")
-        return (part, str(about.get("size")), str(change)) if change else None
+        try:
+            told = _about(part)
+        except InputError:
+            return None
+        change = told.get("ETag") or told.get("LastModified") or told.get("mtime") or told.get("created")
+        return (part, str(told.get("size")), str(change)) if change else None
     try:
         about = os.stat(part)
     except OSError:
@@ -152,7 +155,7 @@ def open_part(part: str, threads: int | None = None) -> Iterator[OpenPart]:
                 fields = {f"c{i}": "VARCHAR" for i in range(len(names))}
                 yield OpenPart(connection, tuple(names), _CSV, (path_pattern(part), delimiter, fields), True)
             else:
-                given = (part if is_remote(part) else path_pattern(part),)
+                given = (_pattern(part),)
                 names = parquet_names(connection, given)
                 check_unique(names, "column")
                 columns = ", ".join(f"c{i}" for i in range(len(names)))
@@ -180,12 +183,16 @@ def _header(part: str) -> tuple[str, list[str]]:
             check_readable(part)
         elif part.lower().endswith(".csv"):
             raise InputError("remote parts are read as .parquet only")
+        elif not _about(part).get("size"):
+            raise InputError("the file is empty")
         return csv_header(part) if part.lower().endswith(".csv") else ("", [])
     except InputError as error:
         raise DamagedPartError(str(error)) from None
 
 
 def _cause(error: Exception, part: str) -> str:
+    if str(error).startswith("Traceback"):  # of the filesystem, which DuckDB passes on as text
+        return f"cannot be read ({first_line(error)})"
     if not part.lower().endswith(".csv"):
         return f"is not a complete .parquet file ({first_line(error)})"
     try:
@@ -209,14 +216,21 @@ def _connection(part: str, threads: int | None) -> Iterator[duckdb.DuckDBPyConne
         tempfile.TemporaryDirectory(prefix="bounds-") as spill,
         closing(duckdb.connect(":memory:", config={**config, "temp_directory": spill})) as connection,
     ):
-        allowed = [part] if is_remote(part) else [os.path.abspath(part), path_pattern(part)]
+        allowed = [part if is_remote(part) else os.path.abspath(part), _pattern(part)]
         if is_remote(part):
-            connection.register_filesystem(_filesystem(part))
+            connection.register_filesystem(_filesystem(part)[0])
         connection.execute("SET enable_progress_bar = false")  # ours is enough
+        # The smallest and largest value of a .parquet say nothing of NaN, and filters that rely on them let it through.
+        connection.execute("SET disabled_optimizers = 'filter_pushdown,statistics_propagation'")
         connection.execute("SET allowed_paths = $1", [allowed])
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         yield connection
+
+
+def _pattern(part: str) -> str:
+    """A pattern that matches the part alone, for DuckDB expands patterns."""
+    return escaped(part) if is_remote(part) else path_pattern(part)
 
 
 def _local(name: str) -> list[str]:
@@ -231,20 +245,55 @@ def _local(name: str) -> list[str]:
 
 
 def _remote(name: str) -> list[str]:
-    files = _filesystem(name)
-    return sorted(files.unstrip_protocol(path) for path in files.glob(name)) if glob.has_magic(name) else [name]
+    if not glob.has_magic(name):
+        return [_as_listed(name)]
+    files, path = _filesystem(name)
+    with _answering(f"{name}: cannot be looked up"):
+        files.invalidate_cache()  # what it found before may have changed
+        return sorted(files.unstrip_protocol(one) for one in files.glob(path))
 
 
-def _filesystem(name: str) -> Any:
-    """The filesystem that fsspec has for a URL."""
+def _as_listed(name: str) -> str:
+    """A name as its filesystem writes it, which is how DuckDB asks for it; a path stays as it is."""
+    if not is_remote(name):
+        return name
+    files, path = _filesystem(name)
+    files.invalidate_cache()
+    return str(files.unstrip_protocol(path))
+
+
+def _about(part: str) -> Mapping[str, Any]:
+    """What a filesystem says of a remote part.
+
+    Raises:
+        InputError: it is not there, or the filesystem does not answer.
+    """
+    files, path = _filesystem(part)
+    with _answering("there is no such file, or it cannot be looked up"):
+        found: Mapping[str, Any] = files.info(path)
+        return found
+
+
+@contextmanager
+def _answering(what: str) -> Iterator[None]:
+    """Errors of a filesystem as ours. Each library has its own: wrong credentials need not be an ``OSError``."""
+    try:
+        yield
+    except Exception as error:
+        raise InputError(f"{what} ({first_line(error)})") from None
+
+
+def _filesystem(name: str) -> tuple[Any, str]:
+    """The filesystem that fsspec has for a URL, and its path there."""
     try:
         from fsspec.core import url_to_fs
 
-        return url_to_fs(name)[0]
+        found: tuple[Any, str] = url_to_fs(name)
+        return found
     except ImportError as error:
         raise InputError(
             f"{name}: remote parts need fsspec and what it uses for this protocol ({first_line(error)}): "
-            "pip install 'multimodal-bounds[distributed]', and s3fs for s3"
+            "pip install 'multimodal-bounds[distributed]', for s3 'multimodal-bounds[s3]'"
         ) from None
     except (ValueError, OSError) as error:
         raise InputError(f"{name}: {first_line(error)}") from None

@@ -16,7 +16,7 @@ from bounds.layout import Layout
 from bounds.samples import DeclaredTypes, Samples
 from bounds.streaming.csv_types import CsvCounts
 from bounds.streaming.parts import OpenPart, open_part
-from bounds.tables import parquet_cast
+from bounds.tables import NO_VALUES, parquet_cast
 
 #: SQL types in which the values of a column are compared: what one part holds another must hold too.
 Storage = Literal["BIGINT", "UBIGINT", "DOUBLE", "BOOLEAN", "VARCHAR"]
@@ -66,11 +66,13 @@ class Plan:
         columns: those that are used.
         names: of all columns of the part from which the plan was made.
         strict: whether every part must have just these names; otherwise it may have others that are not used.
+        complete: whether only the rows count in which all these columns are observed.
     """
 
     columns: tuple[PlannedColumn, ...]
     names: tuple[str, ...]
     strict: bool
+    complete: bool = False
 
     @property
     def layout(self) -> Layout:
@@ -81,41 +83,76 @@ class Plan:
             modalities.setdefault(column.modality, {})[column.name] = any_values
         return Samples.from_columns(modalities, dict.fromkeys(modalities, "discrete")).layout
 
-    def expressions(self, part: OpenPart, columns: Sequence[PlannedColumn]) -> tuple[str, ...]:
-        """SQL of some columns of a part, in their storage.
+    def select(self, part: OpenPart, columns: Sequence[PlannedColumn]) -> str:
+        """SQL of some columns of a part as ``v0, v1, ...`` in their storage, in all rows that count.
 
         Raises:
             InputError: a part that lacks a column, has others, or stores one in another way.
         """
-        for column in columns:
+        sql = self._expressions(part)
+        chosen = ", ".join(f"{sql[column]} AS v{i}" for i, column in enumerate(columns))
+        where = f" WHERE {' AND '.join(_observed(sql).values())}" if self.complete else ""
+        return f"SELECT {chosen} FROM {part.table}{where}"
+
+    def observed(self, part: OpenPart) -> dict[str, str]:
+        """For each modality the SQL of whether all its columns are observed: neither NULL nor NaN.
+
+        Raises:
+            InputError: as for :meth:`select`.
+        """
+        return _observed(self._expressions(part))
+
+    def _expressions(self, part: OpenPart) -> dict[PlannedColumn, str]:
+        for column in self.columns:
             if column.name not in part.names:
                 raise InputError(f"there is no column {column.name!r}, which other parts have")
         if self.strict and set(part.names) != set(self.names):
             extra = next(name for name in part.names if name not in self.names)
             raise InputError(f"column {extra!r} is not in the other parts: leave it out with --modalities")
-        positions = [part.names.index(column.name) for column in columns]
+        positions = [part.names.index(column.name) for column in self.columns]
         if part.is_csv:
-            return tuple(f"CAST(c{i} AS {column.storage})" for i, column in zip(positions, columns, strict=True))
+            return {
+                column: f"CAST(c{i} AS {column.storage})" for i, column in zip(positions, self.columns, strict=True)
+            }
         found = parquet_columns(
-            part, [(i, column.name, column.declared) for i, column in zip(positions, columns, strict=True)]
+            part,
+            [(i, column.name, column.declared) for i, column in zip(positions, self.columns, strict=True)],
+            self.complete,
         )
-        for column, (_, storage) in zip(columns, found, strict=True):
-            if storage != column.storage:
+        for column, (_, storage) in zip(self.columns, found, strict=True):
+            if storage and storage != column.storage:
                 raise InputError(
                     f"{column.label} holds {_MEANING[storage]} here and {_MEANING[column.storage]} in other parts: "
                     "write all parts with the same type"
                 )
-        return tuple(sql for sql, _ in found)
+        return {
+            column: f"CAST({sql} AS {column.storage})" for column, (sql, _) in zip(self.columns, found, strict=True)
+        }
 
 
-def make_plan(part: str, modalities: Sequence[str], types: Mapping[str, str] | None, counted: CsvCounts | None) -> Plan:
-    """The plan that the first readable part leads to.
+def _observed(sql: Mapping[PlannedColumn, str]) -> dict[str, str]:
+    conditions: dict[str, list[str]] = {}
+    for column, value in sql.items():
+        is_number = f" AND NOT isnan({value})" if column.storage == "DOUBLE" else ""
+        conditions.setdefault(column.modality, []).append(f"{value} IS NOT NULL{is_number}")
+    return {modality: " AND ".join(found) for modality, found in conditions.items()}
+
+
+def make_plan(
+    part: str,
+    modalities: Sequence[str],
+    types: Mapping[str, str] | None,
+    counted: CsvCounts | None,
+    complete: bool = False,
+) -> Plan | None:
+    """The plan that a readable part leads to, ``None`` where it has a column without values and others may have some.
 
     Args:
         part: that part.
         modalities: which columns belong to which, as for :func:`bounds.readers.read`.
         types: as there.
         counted: for .csv what all parts hold.
+        complete: whether only complete rows count.
 
     Raises:
         InputError: unknown columns or types, columns that hold neither numbers nor text.
@@ -125,51 +162,59 @@ def make_plan(part: str, modalities: Sequence[str], types: Mapping[str, str] | N
         declared = DeclaredTypes(types or {}, {m: tuple(opened.names[i] for i in at) for m, at in groups.items()})
         names = opened.names
         chosen = [(i, names[i], declared.of(m, names[i])) for m, at in groups.items() for i in at]
-        storages = None if counted else [storage for _, storage in parquet_columns(opened, chosen)]
+        storages = [] if counted else [storage for _, storage in parquet_columns(opened, chosen, complete)]
     if counted:  # of all parts, so an error here is not about this one
         storages = [counted.storage(name, kind) for _, name, kind in chosen]
     belongs = [m for m, at in groups.items() for _ in at]
     columns = tuple(
         PlannedColumn(name, modality, storage, kind)
-        for (_, name, kind), modality, storage in zip(chosen, belongs, storages or (), strict=True)
+        for (_, name, kind), modality, storage in zip(chosen, belongs, storages, strict=True)
+        if storage
     )
+    if len(columns) < len(chosen):
+        return None
     for column in columns:
         if column.declared == "continuous" and not column.numeric:
             raise InputError(
                 f"{column.label} is declared continuous but holds text or categories: convert it to numbers"
             )
-    return Plan(columns, names, strict=not modalities)
+    return Plan(columns, names, not modalities, complete)
 
 
 def guess(part: str, plan: Plan) -> dict[str, ColumnType]:
-    """The type of every column as far as the first rows of a part show; nothing if it has none."""
+    """The type of every column as far as the first rows of a part that count show; nothing if it has none."""
     kinds: dict[str, ColumnType] = {column.name: column.settled for column in plan.columns if column.settled}
     unsettled = [column for column in plan.columns if not column.settled]
     with open_part(part) as opened:
-        if not opened.row("count(*)")[0]:
-            return {}
-        if not unsettled:
-            return kinds
-        sql = ", ".join(f"{e} AS c{i}" for i, e in enumerate(plan.expressions(opened, unsettled)))
-        query = f"SELECT {sql} FROM {opened.table} LIMIT {_FIRST_ROWS}"
+        query = f"{plan.select(opened, unsettled or plan.columns[:1])} LIMIT {_FIRST_ROWS if unsettled else 1}"
         values = opened.connection.execute(query, opened.given).fetchnumpy()
+    if not len(values["v0"]):
+        return {}
     for i, column in enumerate(unsettled):
-        distinct = np.unique(np.ma.getdata(values[f"c{i}"]))
+        distinct = np.unique(np.ma.getdata(values[f"v{i}"]))
         few = len(distinct) <= MAX_SYMBOLS and bool((distinct == np.round(distinct)).all())
         kinds[column.name] = "discrete" if few else "continuous"
     return kinds
 
 
-def parquet_columns(part: OpenPart, columns: Sequence[tuple[int, str, ColumnType | None]]) -> list[tuple[str, Storage]]:
+def parquet_columns(
+    part: OpenPart, columns: Sequence[tuple[int, str, ColumnType | None]], complete: bool
+) -> list[tuple[str, Storage | None]]:
     """SQL and storage of columns of a .parquet, each given by position, name and declared type.
+
+    Where only complete rows count, a column may have no type because it has no values; then there is no storage.
 
     Raises:
         InputError: a column of something else than numbers or text.
     """
     stored = part.types([f"c{i}" for i, _, _ in columns])
-    casts = [parquet_cast(i, name, kind, declared) for (i, name, declared), kind in zip(columns, stored, strict=True)]
-    storages: list[Storage] = [_storage(kind) for kind in part.types(casts)]
-    return [(f"CAST({sql} AS {storage})", storage) for sql, storage in zip(casts, storages, strict=True)]
+    casts = [
+        "NULL" if complete and kind == NO_VALUES else parquet_cast(i, name, kind, declared)
+        for (i, name, declared), kind in zip(columns, stored, strict=True)
+    ]
+    return [
+        (sql, None if sql == "NULL" else _storage(kind)) for sql, kind in zip(casts, part.types(casts), strict=True)
+    ]
 
 
 def _storage(kind: str) -> Storage:

@@ -21,6 +21,7 @@ from bounds.columns import (
     smallest_step,
 )
 from bounds.errors import InputError
+from bounds.missing import note_of_complete
 from bounds.progress import Track, no_progress
 from bounds.statistics import JointCounts, Moments, Statistics
 from bounds.streaming.csv_types import CsvCounts
@@ -30,16 +31,18 @@ from bounds.streaming.keep import Kept
 from bounds.streaming.numbers import Numbers
 from bounds.streaming.parts import DamagedPartError, find_parts
 from bounds.streaming.plan import Plan, PlannedColumn, guess, make_plan
+from bounds.streaming.rows import RowCounts
 from bounds.streaming.symbols import SymbolCounts
 from bounds.streaming.tasks import Outcome, Statistic, Task, Wanted
 
 _FEW_ROWS = "the data have {}: entropies are estimated from many"
+_CHANGED = "{}: the parts changed while they were read"
 _DOING: dict[Wanted, str] = {"symbols": "counting", "numbers": "averaging"}
 
 
 @dataclass(frozen=True)
 class Streamed:
-    """Statistics of a dataset, and what to know about them: parts that were left out."""
+    """Statistics of a dataset, and what to know about them: parts and rows that were left out."""
 
     statistics: Statistics
     warnings: tuple[str, ...] = ()
@@ -62,6 +65,7 @@ def stream(
     scheduler: str | None = None,
     keep: str | os.PathLike[str] | None = None,
     skip_damaged: bool = False,
+    missing: str = "refuse",
     track: Track = no_progress,
 ) -> Streamed:
     """Joint counts of discrete columns, or means and covariances of continuous ones, from parts of any number and size.
@@ -76,12 +80,20 @@ def stream(
         scheduler: address of the cluster's scheduler; by default a cluster of this machine's cores.
         keep: a folder for the statistics of each part, so that a repeated run does only what is missing.
         skip_damaged: leave out parts that cannot be read, with a warning that names them.
+        missing: ``"refuse"`` missing values, or use the ``"complete"`` rows only, with a warning that counts them, as
+            :func:`bounds.readers.read` does.
         track: shows progress.
 
     Raises:
         InputError: no parts, damaged ones (named, each with its cause), columns or types that differ between parts,
-            missing values, columns of both kinds, too many distinct rows, Dask that is not there or does not answer.
+            missing values, or fewer than two rows that are complete, columns of both kinds, too many distinct rows,
+            Dask that is not there or does not answer.
     """
+    if missing not in ("refuse", "complete"):
+        raise InputError(
+            f"--missing {missing} needs rows, and a stream keeps statistics alone: use --missing complete, or "
+            "--engine memory for one file that fits into memory"
+        )
     parts = find_parts(data)
     kept = Kept(keep) if keep else None
     with ExitStack() as stack:
@@ -90,7 +102,8 @@ def stream(
             runs = OnDask(stack.enter_context(client(scheduler)), track, kept)
         elif scheduler:
             raise InputError("a scheduler is for engine 'dask'")
-        return _Stream(runs, parts, skip_damaged, kept is not None).run(modalities, types, _source(data))
+        passes = _Stream(runs, parts, skip_damaged, kept is not None)
+        return passes.run(modalities, types, missing == "complete", _source(data))
 
 
 def _source(data: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> str:
@@ -106,9 +119,9 @@ class _Stream:
         self._engine, self._parts, self._skip, self._kept = engine, list(parts), skip_damaged, kept
         self._left_out: dict[str, str] = {}
 
-    def run(self, modalities: Sequence[str], types: Mapping[str, str] | None, source: str) -> Streamed:
+    def run(self, modalities: Sequence[str], types: Mapping[str, str] | None, complete: bool, source: str) -> Streamed:
         """One pass if the guess of the types is right, otherwise one more with the right ones."""
-        plan, kinds = self._plan(modalities, types)
+        plan, kinds = self._plan(modalities, types, complete)
         found = self._pass(plan, kinds)
         decided = self._decide(plan, found)
         if decided != kinds or _mixed(kinds):
@@ -121,12 +134,40 @@ class _Stream:
                 )
             found = self._pass(plan, kinds)
             if self._decide(plan, found) != kinds:
-                raise InputError(f"{source}: the parts changed while they were read")
+                raise InputError(_CHANGED.format(source))
+        statistics = _built(plan, found, source)
+        notes = self._notes(plan, statistics) if complete else ()
         warnings = tuple(f"left out, as it cannot be read: {cause}" for cause in self._left_out.values())
-        return Streamed(_built(plan, found, source), warnings)
+        return Streamed(statistics, warnings + notes)
 
-    def _plan(self, modalities: Sequence[str], types: Mapping[str, str] | None) -> tuple[Plan, dict[str, ColumnType]]:
-        """The plan and the guessed types, from the first part that has rows."""
+    def _notes(self, plan: Plan, statistics: Statistics) -> tuple[str, ...]:
+        """How many rows are complete, if not all are. Last, because only now is it known which parts are in."""
+        counts = self._rows(plan)
+        if counts.complete != statistics.n:
+            raise InputError(_CHANGED.format(statistics.source))
+        if counts.complete == counts.rows:
+            return ()
+        return (note_of_complete(counts.complete, counts.rows, _missing(plan, counts)),)
+
+    def _rows(self, plan: Plan) -> RowCounts:
+        counts = self._total(Task("rows", plan), "counting complete rows")
+        assert isinstance(counts, RowCounts)
+        return counts
+
+    def _few(self, plan: Plan, n: int) -> InputError:
+        """What to say of fewer than two rows that count."""
+        if plan.complete and (counts := self._rows(plan)).complete < counts.rows:
+            worst, gaps = max(_missing(plan, counts).items(), key=lambda found: found[1])
+            return InputError(
+                f"{counts.complete} of {counts.rows} rows are complete: leave out {worst}, which is missing in {gaps}, "
+                "with --modalities"
+            )
+        return InputError(_FEW_ROWS.format("one row" if n else "no rows"))
+
+    def _plan(
+        self, modalities: Sequence[str], types: Mapping[str, str] | None, complete: bool
+    ) -> tuple[Plan, dict[str, ColumnType]]:
+        """The plan and the guessed types, from the first part that has rows that count."""
         counted = None
         if self._parts[0].lower().endswith(".csv"):
             total = self._total(Task("csv"), "reading types")
@@ -136,16 +177,18 @@ class _Stream:
         plan = None
         for part in self._parts:
             try:
-                plan = plan or make_plan(part, modalities, types, counted)
-                kinds = guess(part, plan)
+                plan = plan or make_plan(part, modalities, types, counted, complete)
+                kinds = guess(part, plan) if plan else {}
             except DamagedPartError as error:
                 damaged[part] = str(error)
                 continue
-            if kinds:
+            if plan and kinds:
                 return plan, kinds
         if damaged:
             self._check(Outcome(None, damaged, frozenset(damaged)))
-        raise InputError(_FEW_ROWS.format("no rows"))
+        if not plan:
+            raise InputError("no row is complete, as every part has a column without values: leave such columns out")
+        raise self._few(plan, 0)
 
     def _pass(self, plan: Plan, kinds: Mapping[str, ColumnType]) -> _Found:
         """The statistic that suits the types; for those of both kinds that which decides the doubtful ones."""
@@ -186,8 +229,9 @@ class _Stream:
         statistic = found.statistic
         if statistic is None:
             return kinds
-        if isinstance(statistic, CsvCounts) or statistic.n < 2:
-            raise InputError(_FEW_ROWS.format("one row" if getattr(statistic, "n", 0) else "no rows"))
+        assert isinstance(statistic, SymbolCounts | Numbers)
+        if statistic.n < 2:
+            raise self._few(plan, statistic.n)
         for i, column in enumerate(found.columns):
             if isinstance(statistic, SymbolCounts):
                 kinds[column.name] = _kind(column, statistic.symbols[i], statistic.margin(i))
@@ -212,6 +256,10 @@ class _Stream:
                 "declare it discrete (codes, identifiers), or subtract an offset"
             )
         return "continuous"
+
+
+def _missing(plan: Plan, counts: RowCounts) -> dict[str, int]:
+    return dict(zip(plan.layout.names, counts.missing.tolist(), strict=True))
 
 
 def _mixed(kinds: Mapping[str, ColumnType]) -> bool:

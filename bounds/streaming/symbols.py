@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bounds.columns import COMPLETE_OFFERED
 from bounds.errors import InputError
 from bounds.statistics import group
 
@@ -99,12 +100,13 @@ def without_missing(label: str, values: Any, counts: np.ndarray) -> np.ndarray:
     """
     bad = np.ma.getmaskarray(values)
     plain = np.ma.getdata(values)
-    what = "missing"
+    what, offered = "missing", f", {COMPLETE_OFFERED}"
     if plain.dtype.kind == "f" and not bad.any():
         bad, what = ~np.isfinite(plain), "NaN or infinite"
+        offered = offered if np.isnan(plain).any() else ""
     if bad.any():
         raise InputError(
             f"{label} is {what} in {int(counts[bad].sum())} of {int(counts.sum())} rows: "
-            "drop these rows in all modalities or fill them"
+            f"drop these rows in all modalities or fill them{offered}"
         )
     return plain

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bounds.columns import COMPLETE_OFFERED
 from bounds.damage import first_line, interrupted
 from bounds.errors import InputError
 from bounds.memory import check_fits
@@ -15,18 +16,24 @@ from bounds.streaming.csv_types import CsvCounts
 from bounds.streaming.numbers import Accumulator, Numbers
 from bounds.streaming.parts import DamagedPartError, OpenPart, open_part
 from bounds.streaming.plan import Plan, PlannedColumn
+from bounds.streaming.rows import RowCounts
 from bounds.streaming.symbols import SymbolCounts, without_missing
 
 #: What can be got.
-Wanted = Literal["csv", "symbols", "numbers"]
+Wanted = Literal["csv", "rows", "symbols", "numbers"]
 #: What comes of it; each kind merges with itself.
-Statistic = CsvCounts | SymbolCounts | Numbers
+Statistic = CsvCounts | RowCounts | SymbolCounts | Numbers
 
 #: Bytes of a batch of numbers.
 BATCH_BYTES = 32 << 20
 #: Bytes that a distinct row of symbols takes for each column while it is coded and merged.
 _BYTES_PER_SYMBOL = 64
-_STATISTICS: dict[Wanted, type[Statistic]] = {"csv": CsvCounts, "symbols": SymbolCounts, "numbers": Numbers}
+_STATISTICS: dict[Wanted, type[Statistic]] = {
+    "csv": CsvCounts,
+    "rows": RowCounts,
+    "symbols": SymbolCounts,
+    "numbers": Numbers,
+}
 
 
 @dataclass(frozen=True)
@@ -84,14 +91,15 @@ class Task:
         with open_part(part, self.threads) as opened:
             if self.plan is None:
                 return CsvCounts.of_part(opened)
-            expressions = self.plan.expressions(opened, self.columns)
-            select = f"SELECT {', '.join(f'{sql} AS c{i}' for i, sql in enumerate(expressions))} FROM {opened.table}"
+            if self.wanted == "rows":
+                return RowCounts.of_part(opened, self.plan)
+            select = self.plan.select(opened, self.columns)
             return (_symbols if self.wanted == "symbols" else _numbers)(opened, select, self.columns)
 
 
 def _symbols(part: OpenPart, select: str, columns: tuple[PlannedColumn, ...]) -> SymbolCounts:
     """The distinct rows are found by DuckDB, which takes to disk what exceeds its memory."""
-    names = [f"c{i}" for i in range(len(columns))]
+    names = [f"v{i}" for i in range(len(columns))]
     grouped = f"SELECT {', '.join(names)}, count(*) AS n FROM ({select}) GROUP BY ALL"
     part.connection.execute(f"CREATE TEMP TABLE counted AS {grouped}", part.given)
     ((rows,),) = part.connection.execute("SELECT count(*) FROM counted").fetchall()
@@ -120,7 +128,7 @@ def _numbers(part: OpenPart, select: str, columns: tuple[PlannedColumn, ...]) ->
             if values.null_count:
                 raise InputError(
                     f"{column.label} is missing in some rows ({values.null_count} of the {len(values)} read last): "
-                    "drop these rows in all modalities or fill them"
+                    f"drop these rows in all modalities or fill them, {COMPLETE_OFFERED}"
                 )
         total.add([values.to_numpy(zero_copy_only=False) for values in batch.columns])
     return total.total()
