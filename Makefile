@@ -87,7 +87,7 @@ $(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/python
 # thoi brings torch, which is large. Of what psitip asks for, pycddlib has to be compiled, and nothing here uses it.
 $(VENV)/.bench: $(VENV)/.dev
 	@echo "installing the libraries to compare with into $(VENV) (once)"
-	@$(INSTALL) thoi cvxpy
+	@$(INSTALL) thoi cvxpy infomeasure npeet_plus sparse
 	@$(INSTALL) --no-deps psitip pulp
 	@touch $@
 

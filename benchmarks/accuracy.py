@@ -3,9 +3,10 @@
     python benchmarks/accuracy.py [--quick] [--out FILE]
 
 Discrete entropies of one column: infomeasure 0.6 and dit have estimators of the same names. Mutual information of two
-columns, continuous and mixed: scikit-learn, npeet_plus and infomeasure by nearest neighbours. A library that is not
-there is left out. Truths are exact; the mixed law is that of Gao et al. (2017): a symbol ``a`` of ``m``, and a number
-uniform on ``[a, a + 2]``, whose information is ``ln m - (m - 1) ln 2 / m``.
+columns, continuous and mixed: scikit-learn, npeet_plus and infomeasure by nearest neighbours. Total correlation of
+several continuous columns: thoi by a Gaussian copula. A library that is not there is left out. Truths are exact; the
+mixed law is that of Gao et al. (2017): a symbol ``a`` of ``m``, and a number uniform on ``[a, a + 2]``, whose
+information is ``ln m - (m - 1) ln 2 / m``.
 """
 
 from __future__ import annotations
@@ -76,6 +77,27 @@ def pairs() -> dict[str, tuple[str, float, _Draw]]:
     return found
 
 
+def triples() -> dict[str, tuple[float, _Draw]]:
+    """Exact total correlation in nats of several columns, and how to draw them."""
+
+    def equicorrelated(rho: float, d: int, heavy: bool) -> tuple[float, _Draw]:
+        truth = -0.5 * ((d - 1) * math.log(1 - rho) + math.log(1 + (d - 1) * rho))
+
+        def draw(rng: np.random.Generator, n: int) -> tuple[np.ndarray, ...]:
+            shared = rng.normal(size=n)
+            columns = [math.sqrt(rho) * shared + math.sqrt(1 - rho) * rng.normal(size=n) for _ in range(d)]
+            return tuple(np.sinh(1.5 * column) if heavy else column for column in columns)
+
+        return truth, draw
+
+    return {
+        "3 normal columns, correlation 0.5": equicorrelated(0.5, 3, False),
+        "3 normal columns, correlation 0.9": equicorrelated(0.9, 3, False),
+        "3 sinh of normal columns, correlation 0.5": equicorrelated(0.5, 3, True),
+        "8 normal columns, correlation 0.5": equicorrelated(0.5, 8, False),
+    }
+
+
 def ours_entropy(name: str, alphabet: int) -> _Method:
     def of(column: np.ndarray) -> float:
         data = Samples.from_arrays({"X": column}, {"X": "discrete"})
@@ -90,6 +112,16 @@ def ours_information(name: str) -> _Method:
         types = {"X": "discrete" if x.dtype.kind == "i" else "continuous", "Y": "continuous"}
         h = estimate(Samples.from_arrays({"X": x, "Y": y}, types), name).entropies
         value = h.value(Functional.parse("I(X;Y)", h.names))
+        return math.nan if isinstance(value, str) else value
+
+    return of
+
+
+def ours_correlation(name: str) -> _Method:
+    def of(*columns: np.ndarray) -> float:
+        data = {f"X{i}": column for i, column in enumerate(columns)}
+        h = estimate(Samples.from_arrays(data), name).entropies
+        value = h.value(Functional.parse(f"TC({';'.join(data)})", h.names))
         return math.nan if isinstance(value, str) else value
 
     return of
@@ -156,6 +188,17 @@ def information_methods(kind: str) -> Iterator[tuple[str, _Method]]:
             )
 
 
+def correlation_methods() -> Iterator[tuple[str, _Method]]:
+    """Ours and theirs by name, for several continuous columns."""
+    for name in ("gaussian", "gaussian-copula", "neighbours"):
+        yield f"ours, {name}", ours_correlation(name)
+    with suppress(ImportError):
+        from thoi.measures.gaussian_copula import nplets_measures
+
+        logging.disable(logging.WARNING)
+        yield "thoi", lambda *columns: float(nplets_measures(np.column_stack(columns), verbose=0).ravel()[0])
+
+
 def measured(methods: dict[str, _Method], truth: float, draws: list[tuple[np.ndarray, ...]]) -> dict[str, Any]:
     """Bias, error and standard error of the bias of every method; ``failed`` counts draws without a number."""
     found = {}
@@ -202,6 +245,12 @@ def main() -> None:
             draws = [draw(rng, n) for _ in range(repetitions)]
             found = measured(dict(information_methods(kind)), truth, draws)
             cases.append({"quantity": "I(X;Y)", "law": law, "n": n, "truth": truth, "methods": found})
+    for law, (truth, draw) in triples().items():
+        for n in (200, 1_000, 5_000):
+            rng = np.random.default_rng([2022, n])
+            draws = [draw(rng, n) for _ in range(repetitions)]
+            found = measured(dict(correlation_methods()), truth, draws)
+            cases.append({"quantity": "TC(X)", "law": law, "n": n, "truth": truth, "methods": found})
     rows = [["case", "method", "bias", "rmse", "failed"]]
     for case in cases:
         for name, one in case["methods"].items():
@@ -214,7 +263,7 @@ def main() -> None:
         "repetitions": repetitions,
         "neighbours": NEIGHBOURS,
         "machine": harness.machine(),
-        "versions": harness.versions("numpy", "scipy", "scikit-learn", "infomeasure", "dit", "npeet-plus"),
+        "versions": harness.versions("numpy", "scipy", "scikit-learn", "infomeasure", "dit", "npeet-plus", "thoi"),
         "cases": cases,
     }
     harness.save(results, options.out, "accuracy", options.quick)

@@ -82,7 +82,8 @@ class BlockJackknife:
         centre = groups * whole - (groups - 1) * float(without.mean())
         law, coefficients = self._law, {mask: float(c) for mask, c in functional.coefficients.items()}
         everything = reduce(or_, functional.masks)
-        effective = n / _dispersion(_inside(symbols_of(self.table, everything), index, groups))
+        # counts of groups that vary less than those of independent rows, as of a period, are no reason for less room
+        effective = n / max(_dispersion(_inside(symbols_of(self.table, everything), index, groups)), 1.0)
         error, second = math.sqrt((groups - 1) * float(without.var())), law.second_order(coefficients, effective)
         found = JackknifeInterval(centre, error, second, groups, block)
         half = found.half_width(_USUAL)

@@ -84,6 +84,8 @@ def code(label: str, values: Any, declared: ColumnType | None) -> Column:
     else:
         _check_missing(label, np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else None)
         array = np.asarray(values)
+        if array.dtype.kind == "O" and all(isinstance(value, str) for value in array.ravel()):  # as pandas has text
+            array = array.astype(np.dtypes.StringDType())
         if array.dtype.kind in "iuf":
             return _code_numbers(label, array, declared)
         if array.dtype.kind not in "bUST":
@@ -199,7 +201,7 @@ def constant_column(label: str, declared: ColumnType | None = None) -> InputErro
 
 def _describe(dtype: np.dtype) -> str:
     return {
-        "O": "Python objects: convert it with .astype(str) or .astype(float)",
+        "O": "Python objects: convert them to text or numbers, as by np.array(values, dtype=str)",
         "c": "complex numbers: give real and imaginary part as two columns",
         "M": "dates: convert them to numbers, such as days since a start",
         "m": "durations: convert them to numbers, such as seconds",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bounds import plots
 from bounds.estimators.one_sided import ConditionalBounds, OneSidedLevel, OneSidedScheme
 from bounds.page import render
-from bounds.quantity import Quantity
+from bounds.quantity import Quantity, percent
 from bounds.report_words import GUARANTEES, LEVELS, ONE_SIDED
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _title(bounds: ConditionalBounds) -> str:
 
 def _caption(bounds: ConditionalBounds, unit: Unit) -> str:
     confidence = bounds.entropy.confidence
-    level = "" if confidence is None else f", and below them {confidence:.0%} limits ({bounds.entropy.guarantee})"
+    level = "" if confidence is None else f", and below them {percent(confidence)} limits ({bounds.entropy.guarantee})"
     means = f"In {unit} per example: mean losses of {bounds.method}{level}."
     return f"{means} A number without a limit holds for every law."
 

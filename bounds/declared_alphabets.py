@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
+import numpy as np
+
 from bounds.errors import InputError
 from bounds.samples import Samples, did_you_mean
 from bounds.statistics import JointCounts
@@ -44,7 +46,9 @@ def with_alphabets(data: _Data, sizes: Mapping[str, int]) -> _Data:
                 continue
             if not found[unit]:
                 raise InputError(f"column {column!r} holds numbers, which have no alphabet: declare it discrete")
+            if isinstance(size, bool) or not isinstance(size, int | np.integer):
+                raise InputError(f"an alphabet of {size!r} for {column!r}: give a whole number of symbols")
             if size < found[unit]:
                 raise InputError(f"column {column!r} shows {found[unit]} symbols: an alphabet of {size} is too small")
-            found[unit] = size
+            found[unit] = int(size)
     return replace(data, alphabets=tuple(found))

@@ -14,7 +14,7 @@ import numpy as np
 from bounds.errors import InputError
 from bounds.functional import Functional
 from bounds.layout import Layout
-from bounds.quantity import Guarantee, Quantity
+from bounds.quantity import Guarantee, Quantity, check_confidence
 from bounds.subsets import SubsetLike, check_names, format_subset, mask_of, members, parse_subset, union
 
 #: ``discrete``: counting measure. ``differential``: some coordinate has a density, so values may be negative
@@ -251,8 +251,7 @@ class EntropyVector:
 
         The value is ``None``, with the reason, where a subset is refused or infinities of both signs meet.
         """
-        if not 0 < confidence < 1:
-            raise InputError(f"confidence {confidence}: give a number between 0 and 1, such as 0.95")
+        check_confidence(confidence)
         label = name or str(functional)
         notes = (*notes, *self.caveats)
         plain = self.value(functional)

@@ -24,7 +24,7 @@ from bounds.joints import Law, check_countable
 from bounds.missing import ASSUMED, PartlyObserved
 from bounds.objectives import OBJECTIVES
 from bounds.progress import Track, no_progress
-from bounds.quantity import Quantity
+from bounds.quantity import Quantity, check_confidence
 from bounds.samples import Samples
 from bounds.schemes import FAMILIES, SubsetScheme, parse_schemes
 from bounds.statistics import JointCounts, Moments
@@ -203,8 +203,7 @@ def irreducible_error(
     >>> print(irreducible_error(copy, "mmvae")["mmvae"].generative_discrepancy)
     Delta = 0.000000 nats (exact)
     """
-    if not 0 < confidence < 1:
-        raise InputError(f"confidence {confidence}: give a number between 0 and 1, such as 0.95")
+    check_confidence(confidence)
     data = _understood(data)
     names = data.modality_names if isinstance(data, EntropyVector) else data.names
     # What cannot be done is refused before any work.

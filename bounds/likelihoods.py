@@ -19,6 +19,7 @@ from bounds.likelihood.of_law import ceiling_of_gaussian, ceiling_of_table
 from bounds.likelihood.of_samples import ceiling_of_samples
 from bounds.likelihood.predictive import Fitting
 from bounds.likelihood.result import LikelihoodCeiling, Question
+from bounds.quantity import check_confidence
 from bounds.samples import Samples
 from bounds.schemes import SubsetScheme, parse_scheme
 
@@ -83,8 +84,7 @@ def likelihood_ceiling(
         raise InputError(f"{type(data).__name__} is neither a law, samples nor a mapping of arrays")
     if form not in ("best", "split"):
         raise InputError(f"form {form!r}: use 'best' or 'split'")
-    if not 0 < confidence < 1:
-        raise InputError(f"confidence {confidence}: give a number between 0 and 1, such as 0.95")
+    check_confidence(confidence)
     parsed = parse_scheme(scheme, data.names) if isinstance(scheme, str) else scheme
     _check_scheme(parsed, data.names)
     decoders = as_decoders(likelihood)

@@ -9,12 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import polygamma, stdtrit
 
+from bounds.delta_method import FEW, MAX_SHARE_OF_FEW, MIN_ROWS_PER_SYMBOL
+from bounds.discrete_entropy import richness
 from bounds.functional import Functional
 from bounds.intervals import NoInterval
 from bounds.quantity import Guarantee
 
 #: Standard errors between the values with the k-th and the 2k-th neighbour beyond which the bias is taken to be large.
 MAX_SHIFT = 1.0
+#: Standard errors to the upper limit of that difference, of 95 % confidence.
+_SURE = 1.645
 
 
 @dataclass(frozen=True)
@@ -28,15 +32,20 @@ class NeighbourInterval:
     Cubes are not small where rows are few, columns many or dependence strong. Cubes to the ``2k``-th neighbour are
     larger, so the bias shows as a difference of the two values. With ``D`` continuous columns it grows as
     ``(k/N)^(2/D)`` inside smooth densities and as ``(k/N)^(1/D)`` at their edges, so it is at most about the difference
-    over ``2^(1/D) - 1``: both ends are moved out by that. Where the difference is more than ``MAX_SHIFT`` standard
-    errors there is no interval.
+    over ``2^(1/D) - 1``: both ends are moved out by its upper limit, since it may have been small by chance. Where the
+    difference is more than ``MAX_SHIFT`` standard errors there is no interval.
+
+    Rows whose symbols are rare have few in their cubes, and symbols never seen have none. So an interval also asks, as
+    :class:`bounds.delta_method.DiscreteInterval`, for rows enough for each joint symbol, and that those seen a few
+    times make up little of the variance.
 
     Args:
         n: number of rows.
         local: subset bitmask to ``(N,)``, the terms of each row.
         noise: subset bitmask to the mean of ``psi'(n_A)``.
-        wider: subset bitmask to the entropy from the ``2k``-th neighbours.
+        wider: subset bitmask to the terms from the ``2k``-th neighbours.
         continuous: subset bitmask to its continuous columns.
+        symbols: subset bitmask to ``(N,)``, the joint symbol of each row, as whole numbers without gaps.
         neighbour: ``k``.
         block: consecutive rows that depend on each other.
     """
@@ -44,8 +53,9 @@ class NeighbourInterval:
     n: int
     local: Mapping[int, np.ndarray]
     noise: Mapping[int, float]
-    wider: Mapping[int, float]
+    wider: Mapping[int, np.ndarray]
     continuous: Mapping[int, tuple[int, ...]]
+    symbols: Mapping[int, np.ndarray]
     neighbour: int
     block: int = 1
 
@@ -61,8 +71,10 @@ class NeighbourInterval:
         )
 
     def choose(self, functional: Functional) -> NeighbourInterval | NoInterval:
-        """This interval, or none where neighbourhoods of two sizes disagree."""
-        shift, error = self._shift(functional), self._error(functional)
+        """This interval, or none where neighbourhoods of two sizes disagree or symbols are rare."""
+        if rare := self._rare(functional):
+            return NoInterval(f"no interval: {rare}; use more rows or coarser symbols")
+        shift, error = abs(float(self._shifts(functional).mean())), self._error(functional)
         if shift <= MAX_SHIFT * error:
             return self
         return NoInterval(
@@ -76,23 +88,45 @@ class NeighbourInterval:
         degrees = math.ceil(self.n / self.block) - 1
         half = float(stdtrit(degrees, 0.5 + confidence / 2)) * self._error(functional)
         dimension = max(map(len, self.continuous.values()))
-        half += self._shift(functional) / (2 ** (1 / dimension) - 1)
+        shifts = self._shifts(functional)
+        shift = abs(float(shifts.mean())) + _SURE * float(shifts.std(ddof=1)) * math.sqrt(self.block / self.n)
+        half += shift / (2 ** (1 / dimension) - 1)
         value = self._value(functional)
         return value - half, value + half
 
     def _value(self, functional: Functional) -> float:
         return math.fsum(c * float(self.local[mask].mean()) for mask, c in _terms(functional))
 
-    def _shift(self, functional: Functional) -> float:
-        """How far the value with the ``2k``-th neighbours is away."""
-        return abs(self._value(functional) - math.fsum(c * self.wider[mask] for mask, c in _terms(functional)))
+    def _rows(self, functional: Functional) -> np.ndarray:
+        """``(N,)``, what each row adds."""
+        return _sum(functional, self.local, self.n)
+
+    def _shifts(self, functional: Functional) -> np.ndarray:
+        """``(N,)``, how much more each row adds with its ``2k``-th neighbours."""
+        wide = _sum(functional, self.wider, self.n)
+        wide -= self._rows(functional)
+        return wide
+
+    def _rare(self, functional: Functional) -> str:
+        """Why symbols are too rare for an interval; nothing if they are not."""
+        finest = np.zeros(self.n, dtype=np.intp)
+        for mask, _ in _terms(functional):
+            counts = np.bincount(self.symbols[mask])
+            if richness(counts) * MIN_ROWS_PER_SYMBOL > self.n:
+                return f"fewer than {MIN_ROWS_PER_SYMBOL} rows for each joint symbol"
+            if len(counts) > finest.max() + 1:
+                finest = self.symbols[mask]
+        parts = (self._rows(functional) - self._value(functional)) ** 2
+        few = np.bincount(finest)[finest] < FEW
+        if parts[few].sum() > MAX_SHARE_OF_FEW * parts.sum():
+            return "symbols that occur a few times make up too much of the variance"
+        return ""
 
     def _error(self, functional: Functional) -> float:
-        rows = np.zeros(self.n)
+        rows = self._rows(functional)
         noise = 0.0
         share: dict[int, float] = {}
         for mask, c in _terms(functional):
-            rows += c * self.local[mask]
             noise += c**2 * self.noise[mask]
             for column in self.continuous[mask]:
                 share[column] = share.get(column, 0.0) + c
@@ -103,3 +137,10 @@ class NeighbourInterval:
 
 def _terms(functional: Functional) -> list[tuple[int, float]]:
     return [(mask, float(c)) for mask, c in functional.coefficients.items() if mask]
+
+
+def _sum(functional: Functional, terms: Mapping[int, np.ndarray], n: int) -> np.ndarray:
+    total = np.zeros(n)
+    for mask, c in _terms(functional):
+        total += c * terms[mask]
+    return total

@@ -5,11 +5,33 @@ from __future__ import annotations
 import html
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Literal
+
+from bounds.errors import InputError
 
 #: What an interval promises: ``exact`` (a known law), ``guaranteed`` (finite-sample, assumptions named in
 #: ``method``), ``asymptotic``, ``model-based`` (right if the named model is), ``none`` (a refusal: no value).
 Guarantee = Literal["exact", "guaranteed", "asymptotic", "model-based", "none"]
+
+
+def check_confidence(confidence: object) -> None:
+    """Refuses what is no confidence.
+
+    Raises:
+        InputError: no number in (0, 1).
+    """
+    if not isinstance(confidence, Real) or not 0 < float(confidence) < 1:
+        raise InputError(f"confidence {confidence}: give a number between 0 and 1, such as 0.95")
+
+
+def percent(share: float) -> str:
+    """A confidence with the digits that it has.
+
+    >>> percent(0.95), percent(0.999), percent(1 - 1e-6)
+    ('95%', '99.9%', '99.9999%')
+    """
+    return f"{100 * share:.10g}%"
 
 
 @dataclass(frozen=True)
@@ -48,7 +70,7 @@ class Quantity:
         if self.guarantee == "exact":
             how = self.method if self.method.startswith("exact") else f"exact: {self.method}"
             return f"{self.name} = {self.value:.6f} nats ({how})"
-        level = f" at {self.confidence:.0%}" if self.confidence is not None else ""
+        level = f" at {percent(self.confidence)}" if self.confidence is not None else ""
         match self.low, self.high:
             case None, None:
                 span = ""

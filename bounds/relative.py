@@ -10,7 +10,7 @@ from scipy.special import stdtrit
 
 from bounds.errors import InputError
 from bounds.joints import real_array
-from bounds.quantity import Quantity
+from bounds.quantity import Quantity, check_confidence
 
 #: Examples below which the mean of their differences is not taken for normal.
 MIN_EXAMPLES = 100
@@ -55,8 +55,7 @@ def relative_certificate(
     >>> round(found.value, 6), round(found.low, 6)
     (0.6, 0.590319)
     """
-    if not 0 < confidence < 1:
-        raise InputError(f"confidence {confidence}: give a number between 0 and 1, such as 0.95")
+    check_confidence(confidence)
     density, terms = _checked("log_density", log_density), _checked("elbo", elbo)
     if len(density) != len(terms):
         raise InputError(

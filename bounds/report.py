@@ -15,7 +15,7 @@ from bounds.irreducible import IrreducibleError, LevelBounds, SchemeBounds
 from bounds.ladder import Ladder, Rung
 from bounds.objectives import OBJECTIVES
 from bounds.page import render, sentence
-from bounds.quantity import Quantity
+from bounds.quantity import Quantity, percent
 from bounds.report_figures import figures, ladder_figure
 from bounds.report_words import GLOSSARY, GUARANTEES, LEVELS, estimates_of, is_singular, promise, why_no_interval
 from bounds.subsets import members
@@ -214,7 +214,7 @@ def _rung_row(rung: Rung, unit: Unit) -> RungRow:
     if kind != "exact":
         low, high = (None if end is None else _number(end, unit, digits) for end in (quantity.low, quantity.high))
         interval = _NO_INTERVAL if low is None else f"at least {low}" if high is None else f"[{low}, {high}]"
-        confidence = "" if quantity.confidence is None else f", {quantity.confidence:.0%}"
+        confidence = "" if quantity.confidence is None else f", {percent(quantity.confidence)}"
     claim = "certified" if kind == "certified" else promise(quantity)
     value = _number(quantity.value, unit, digits)
     return RungRow(name, value, interval, claim + confidence, rung.meaning)
@@ -269,7 +269,7 @@ def _in_words(result: IrreducibleError, quantity: Quantity, unit: Unit) -> str:
     if quantity.guarantee == "exact":
         return text
     if quantity.confidence is not None and cell.interval != _NO_INTERVAL:
-        return f"{text} ({quantity.confidence:.0%} interval {cell.interval}, {promise(quantity)})"
+        return f"{text} ({percent(quantity.confidence)} interval {cell.interval}, {promise(quantity)})"
     if quantity.guarantee == "none":
         return f"{text}, without an interval ({why_no_interval(quantity)})"
     return f"{text} ({cell.interval}, {promise(quantity)})"
@@ -338,7 +338,7 @@ def _caption(result: IrreducibleError, unit: Unit) -> str:
     said = [f"In {unit} per example."]
     if methods:
         kinds = f"{' or '.join(methods)}{', as each says' if len(methods) > 1 else ''}"
-        confidence = "" if estimates[0].confidence is None else f"{estimates[0].confidence:.0%} "
+        confidence = "" if estimates[0].confidence is None else f"{percent(estimates[0].confidence)} "
         said.append(
             f"In brackets {confidence}intervals, {kinds}, each for the whole combination of entropies "
             f"({'; or '.join(methods.values())})."

@@ -11,6 +11,7 @@ from scipy.stats import binom
 
 import bounds.estimators.neighbours as neighbours
 from bounds import InputError, Samples, irreducible_error
+from bounds.discrete_entropy import chao_wang_jost
 from bounds.entropies import chosen
 from bounds.estimators import estimate
 from bounds.functional import Functional
@@ -168,6 +169,52 @@ def test_the_formula_by_brute_force():
         for v in own:
             terms = terms + (np.log(2 * rho) - bent[v - 1][1] if v else 0)
         assert h[mask] == pytest.approx(terms.mean(), rel=1e-12)
+
+
+def test_the_formula_by_brute_force_where_rows_are_few_or_alone_with_their_symbols():
+    """A row with two others of its symbols has a cube to the second; one alone has none, but is in those of others."""
+    rng = np.random.default_rng(1)
+    label = np.concatenate([rng.integers(0, 2, 290), [2, 2, 2, 3, 3, 4, 5, 6, 7, 8]])
+    arrays = {"label": label, "a": rng.normal(size=300), "b": rng.standard_cauchy(300)}
+    h = estimate(samples_of(arrays), "neighbours").entropies
+    bent = [neighbours._bent(arrays[name]) for name in "ab"]
+    apart = [np.where(label[:, None] == label, 0.0, np.inf)]
+    apart += [np.abs(column[:, None] - column) for column, _ in bent]
+    around = np.sort(np.max(apart, axis=0), axis=1)
+    others = np.minimum(np.isfinite(around).sum(axis=1) - 1, 3)
+    assert np.bincount(others).tolist() == [5, 2, 3, 290]
+    rho = around[np.arange(300), others]
+    for mask in range(1, 8):
+        own = [v for v in range(3) if mask >> v & 1]
+        inside = (np.max([apart[v] for v in own], axis=0) < rho[:, None]).sum(axis=1)
+        found = others > 0
+        sizes = np.bincount(label)[label] if mask & 1 else np.full(300, 300)
+        terms = digamma(sizes[found]) - digamma(inside[found])
+        for v in own:
+            terms = terms + (np.log(2 * rho[found]) - bent[v - 1][1][found] if v else 0)
+        of_symbols = chao_wang_jost(np.bincount(label)) if mask & 1 else 0.0
+        assert h[mask] == pytest.approx(of_symbols + terms.mean(), rel=1e-12)
+
+
+@pytest.mark.parametrize("smooth", [0, 1, 2, 3])
+@pytest.mark.parametrize("symbols", [0, 1, 2])
+def test_counts_are_those_of_all_pairs(symbols, smooth):
+    """Symbol by symbol, against every pair of rows; with ties, and rows alone with their symbols."""
+    rng = np.random.default_rng([symbols, smooth])
+    labels = rng.geometric(0.4, (300, symbols))
+    labels[:2] = [[100], [101]]
+    points = rng.normal(size=(300, smooth))
+    points[::3] = points[::3].round(1)
+    same = (labels[:, None] == labels).all(axis=2)
+    apart = np.abs(points[:, None] - points).max(axis=2, initial=0.0)
+    # some other row is on the edge, so that counting it or not makes a difference
+    radius = apart[np.arange(300), rng.permutation(300)]
+    found = (same.sum(axis=1) > 1) & (rng.random(300) < 0.9) & ((radius > 0) | (smooth == 0))
+    groups = np.unique(labels, axis=0, return_inverse=True)[1].reshape(-1) if symbols else np.zeros(300, dtype=int)
+    counts = neighbours._counts(groups, points, found, radius[found] - neighbours._ROUNDING)
+    # differences of ties are the same up to rounding
+    inside = apart < radius[:, None] - neighbours._ROUNDING / 2 if smooth else np.ones((300, 300), dtype=bool)
+    np.testing.assert_array_equal(counts, (same & inside).sum(axis=1)[found])
 
 
 def test_a_bend_is_monotone_and_its_slope_is_its_derivative():

@@ -195,7 +195,7 @@ BAD = {
     "constant category": ({"x": pd.Categorical(["a", "a"], ["a", "b"])}, {}, r"column 'x' is constant: leave it"),
     "constant continuous": ({"x": np.ones(9)}, {"x": "continuous"}, r"'x' is constant, so it has no density: leave"),
     "continuous text": ({"x": np.array(["a", "b"])}, {"x": "continuous"}, r"'x' is declared continuous but holds text"),
-    "objects": ({"x": np.array(["a", 1], dtype=object)}, {}, r"column 'x' holds Python objects: convert it with"),
+    "objects": ({"x": np.array(["a", 1], dtype=object)}, {}, r"column 'x' holds Python objects: convert them to text"),
     "complex": ({"x": np.array([1j, 2j])}, {}, r"column 'x' holds complex numbers: give real and imaginary"),
     "dates": ({"x": np.array(["2020-01-01", "2020-01-02"], "M8[D]")}, {}, r"column 'x' holds dates: convert them"),
     "durations": ({"x": np.array([1, 2], "m8[D]")}, {}, r"column 'x' holds durations: convert them"),

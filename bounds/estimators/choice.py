@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
+import numpy as np
+
 from bounds.collinearity import named
+from bounds.copula_check import unlike_gaussian
 from bounds.errors import InputError, NoEstimateError
 from bounds.estimators.base import Estimate, tied
 from bounds.estimators.discrete import DISCRETE, estimate_discrete
 from bounds.estimators.gaussian import GAUSSIAN, estimate_gaussian
-from bounds.estimators.neighbours import NEIGHBOURS, estimate_neighbours
+from bounds.estimators.neighbours import MAX_DIMENSION, MIN_ROWS, NEIGHBOURS, estimate_neighbours
 from bounds.progress import Track, no_progress
 from bounds.row_order import alike_neighbours
 from bounds.samples import Samples
@@ -19,6 +23,8 @@ ESTIMATORS: tuple[str, ...] = ("auto", *DISCRETE, *GAUSSIAN, NEIGHBOURS)
 INTERVALS = ("auto", "guaranteed")
 
 _NEIGHBOURS_FOR = ("continuous", "mixed")
+#: Numbers of which squares, or distances, are floating-point numbers vary more than this.
+_LEAST_SQUARE, _LEAST_DISTANCE = 1e-152, 1e-305
 #: Rows for each dimension below which ``auto`` shrinks the covariance.
 ROWS_PER_DIMENSION = 5
 
@@ -35,7 +41,8 @@ def estimate(
 
     ``auto`` takes Chao-Wang-Jost for discrete data, and for continuous data a Gaussian copula, or a Gaussian with
     Ledoit-Wolf shrinkage where columns have many ties or there are fewer than 5 rows a column. Data with columns of
-    both kinds get nearest neighbours, which also serve up to 3 continuous columns whose copula is not Gaussian.
+    both kinds get nearest neighbours, and so do up to 3 continuous columns whose ranks are not those of a Gaussian
+    copula.
 
     Args:
         data: rows, or statistics that stand for them: joint counts for the estimators of discrete data, moments for
@@ -71,10 +78,27 @@ def estimate(
 
 
 def _check_block(data: Samples | JointCounts | Moments, block: int) -> None:
+    if isinstance(block, bool) or not isinstance(block, int | np.integer):
+        raise InputError(f"block={block!r}: give a whole number of rows")
     if not 1 <= block <= data.n // 2:
         raise InputError(f"block={block}: give the rows that depend on each other, from 1 to half of the {data.n} rows")
     if block > 1 and not isinstance(data, Samples):
         raise InputError("block needs rows in their order, and a stream keeps statistics alone: read them into memory")
+
+
+def _check_scales(data: Samples | Moments, least: float) -> None:
+    """Refuses columns of numbers that vary by less than this, or by more than its inverse."""
+    layout = data.layout
+    if isinstance(data, Moments):
+        spreads = {v: math.sqrt(data.cov[v, v]) for v in range(layout.n_variables)}
+    else:
+        spreads = {v: float(np.ptp(data.columns[v])) for v, alphabet in enumerate(data.alphabets) if not alphabet}
+    for v, spread in spreads.items():
+        if not least < spread < 1 / least and spread != 0:
+            much = "little" if spread < 1 else "much"
+            raise InputError(
+                f"column {layout.unit_names[v]!r} varies by {spread:.1e}, too {much} to compute with: rescale it"
+            )
 
 
 def _estimate(
@@ -90,6 +114,7 @@ def _estimate(
     if isinstance(data, JointCounts) or (isinstance(data, Samples) and data.kind == "discrete"):
         table = data if isinstance(data, JointCounts) else JointCounts.of(data)
         return estimate_discrete(table, chosen, reason, interval, block, track)
+    _check_scales(data, _LEAST_DISTANCE if chosen == NEIGHBOURS else _LEAST_SQUARE)
     if interval == "guaranteed":
         raise InputError("no interval of continuous data is guaranteed without assumptions: use interval='auto'")
     if chosen == NEIGHBOURS:
@@ -111,4 +136,11 @@ def _choose(samples: Samples | JointCounts | Moments) -> tuple[str, str]:
         return "gaussian-shrinkage", f"fewer than {ROWS_PER_DIMENSION} rows a column ({samples.n} for {dimension})"
     if tied(samples):
         return "gaussian-shrinkage", "columns with many ties have no ranks for a copula"
+    if (
+        dimension <= MAX_DIMENSION
+        and samples.n >= MIN_ROWS
+        and (found := unlike_gaussian(np.column_stack(samples.columns)))
+    ):
+        pair = named([samples.layout.unit_names[v] for v in found])
+        return NEIGHBOURS, f"continuous data, and the ranks of {pair} are not those of a Gaussian copula"
     return "gaussian-copula", "continuous data without many ties: assumes a Gaussian copula, nothing about the margins"

@@ -19,7 +19,7 @@ from bounds.estimators.one_sided import ConditionalBounds, OneSidedLevel, OneSid
 from bounds.layout import Layout
 from bounds.likelihood.predictive import Fitting
 from bounds.progress import Track, no_progress
-from bounds.quantity import Quantity
+from bounds.quantity import Quantity, check_confidence
 from bounds.relative import MIN_EXAMPLES, long_tail
 from bounds.samples import Samples
 from bounds.schemes import SubsetScheme, parse_schemes
@@ -139,8 +139,7 @@ def bounds_of_densities(
     Raises:
         InputError: a confidence that is not in (0, 1), or a scheme over other modalities.
     """
-    if not 0 < confidence < 1:
-        raise InputError(f"confidence {confidence}: give a number between 0 and 1, such as 0.95")
+    check_confidence(confidence)
     for one in schemes:
         if one.n_modalities != len(layout.names):
             raise InputError(

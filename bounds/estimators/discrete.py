@@ -21,6 +21,8 @@ from bounds.progress import Track, no_progress
 from bounds.statistics import JointCounts
 from bounds.subsets import members
 
+#: Above this a number of symbols is no floating-point number.
+_MOST_LOG_SYMBOLS = 700.0
 DISCRETE = ("plug-in", "miller-madow", "chao-shen", "chao-wang-jost", "nsb", "nsb-unknown")
 
 _FORMULAS: Mapping[str, Callable[[np.ndarray], float]] = {
@@ -60,6 +62,11 @@ def estimate_discrete(
         once = int((counts == 1).sum())
         coverage = 1 - once / n
         if estimator == "nsb":
+            if log_alphabet[mask] > _MOST_LOG_SYMBOLS:
+                raise InputError(
+                    f"the columns can have e^{log_alphabet[mask]:.0f} joint symbols together, too many for nsb: use "
+                    "nsb-unknown or fewer columns"
+                )
             values[mask] = nsb(counts, math.prod(alphabets[v] for v in members(mask)))
         elif estimator == "nsb-unknown" and once == n:  # nothing tells how many symbols there are
             values[mask] = plain[mask]

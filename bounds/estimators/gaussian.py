@@ -11,6 +11,7 @@ from scipy.special import digamma, ndtri, polygamma
 
 from bounds.collinearity import dependent, moved_by_shrinking, named, near_collinearity, standardised
 from bounds.columns import smallest_step
+from bounds.copula_check import unlike_gaussian
 from bounds.entropies import EntropyVector, Interval
 from bounds.errors import InputError
 from bounds.estimators.base import Estimate, tied
@@ -87,6 +88,8 @@ def _of_rows(samples: Samples, estimator: str, reason: str, block: int, track: T
     corr = correlation(interval.cov)
     _check_regular(corr, layout.unit_names, "the ranks of ")
     warnings += near_collinearity(corr, n, layout.unit_names, ranks=estimator == "gaussian-copula")
+    if estimator == "gaussian-copula":
+        warnings += _unlike(data, layout.unit_names)
     return _estimate(estimator, reason, layout, n, values, interval, warnings)
 
 
@@ -101,6 +104,18 @@ def _estimate(
 ) -> Estimate:
     vector = EntropyVector.over_units(layout, values, "differential", method=f"{estimator}, N={n}", interval=interval)
     return Estimate(vector, estimator, f"{estimator}: {reason}", tuple(warnings))
+
+
+def _unlike(data: np.ndarray, names: Sequence[str]) -> list[str]:
+    """A warning where the model is refuted."""
+    pair = unlike_gaussian(data)
+    if pair is None:
+        return []
+    return [
+        f"the ranks of {named([names[v] for v in pair])} are not those of a Gaussian copula, so every number here is "
+        "the model's, and no interval covers how far the data are from it: compare with --conditional, or for up to 3 "
+        "continuous columns use neighbours"
+    ]
 
 
 def _variables(layout: Layout) -> dict[int, list[int]]:

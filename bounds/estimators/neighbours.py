@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.special import digamma, ndtri, polygamma
 
+from bounds.collinearity import named
+from bounds.columns import smallest_step
+from bounds.discrete_entropy import chao_wang_jost
 from bounds.entropies import EntropyVector
 from bounds.errors import InputError
 from bounds.estimators.base import MAX_UNSEEN, Estimate, tied
@@ -26,6 +29,8 @@ MIN_ROWS, MAX_DIMENSION = 200, 3
 #: Most counts of neighbours, one for each row and subset: some minutes.
 MAX_COUNTS = 2**24
 
+#: Steps by which numbers on a grid may be off it, by rounding.
+_GRID = 1e-3
 #: Between two symbols, far more than between bent columns, which are at most 8 from zero.
 _SPACING = 1e3
 #: Distances between scores are known up to their rounding.
@@ -37,10 +42,13 @@ def estimate_neighbours(samples: Samples, reason: str, block: int = 1, track: Tr
 
     Every row has one neighbourhood for all subsets: the cube that reaches its third neighbour in all columns together
     (Kozachenko and Leonenko 1987; Kraskov, Stoegbauer and Grassberger 2004), inside which symbols agree (Gao, Kannan,
-    Oh and Viswanath 2017; Mesner and Shalizi 2020). With ``rho`` half its side and ``n_A`` the rows strictly inside in
-    the columns of ``A``, the row itself among them, ``h(A)`` is the mean of ``psi(N) - psi(n_A) + d_A ln(2 rho)``,
-    where ``d_A`` columns are continuous. So ``rho`` cancels in total correlations. Continuous columns are bent to be
-    nearly normal first, and the slopes of the bend enter the entropies: heavy tails and skew of a column do no harm.
+    Oh and Viswanath 2017; Mesner and Shalizi 2020). With ``rho`` half its side, ``n_A`` the rows strictly inside in the
+    columns of ``A``, the row itself among them, and ``n_S`` those with its symbols there, ``h(A)`` is the mean of
+    ``psi(N) - psi(n_S)`` over all rows, and of ``psi(n_S) - psi(n_A) + d_A ln(2 rho)`` over those that have a cube,
+    where ``d_A`` columns are continuous. So ``rho`` cancels in total correlations. The first mean is moved to Chao,
+    Wang and Jost's entropy of the symbols, which counts those not seen. Continuous columns are bent to be nearly normal
+    first, and the slopes of the bend enter the entropies: heavy tails and skew of a column do no harm. Rounded columns
+    get uniform noise as wide as their steps.
 
     Raises:
         InputError: fewer rows than ``MIN_ROWS``, more continuous columns than ``MAX_DIMENSION``, ties among continuous
@@ -48,20 +56,28 @@ def estimate_neighbours(samples: Samples, reason: str, block: int = 1, track: Tr
     """
     _check(samples)
     layout, n = samples.layout, samples.n
-    view = _View.of(samples)
+    steps = _steps(samples)
+    view = _View.of(samples, steps)
     near, wide = view.cubes(NEIGHBOUR), view.cubes(2 * NEIGHBOUR)
     local: dict[int, np.ndarray] = {}
     noise: dict[int, float] = {}
-    wider: dict[int, float] = {}
+    wider: dict[int, np.ndarray] = {}
     for mask in track(layout.unit_masks, "entropies", len(layout.unit_masks)):
         own = layout.variables_of_units(mask)
         local[mask], counts = view.terms(own, near)
         noise[mask] = float(polygamma(1, counts).mean()) if own else 0.0
-        wider[mask] = float(view.terms(own, wide)[0].mean())
+        wider[mask] = view.terms(own, wide)[0]
     values = {mask: float(terms.mean()) for mask, terms in local.items()}
-    interval = NeighbourInterval(n, local, noise, wider, _dimensions(layout, view.continuous), NEIGHBOUR, block)
+    continuous = {mask: view.kinds(layout.variables_of_units(mask))[1] for mask in layout.unit_masks}
+    symbols = {mask: view.groups(layout.variables_of_units(mask)) for mask in layout.unit_masks}
+    interval = NeighbourInterval(n, local, noise, wider, continuous, symbols, NEIGHBOUR, block)
     vector = EntropyVector.over_units(
-        layout, values, "differential", method=f"{NEIGHBOURS} (third), N={n}", interval=interval
+        layout,
+        values,
+        "differential",
+        method=f"{NEIGHBOURS} (third), N={n}",
+        interval=interval,
+        caveats=_rounded(layout, steps),
     )
     return Estimate(vector, NEIGHBOURS, f"{NEIGHBOURS}: {reason}")
 
@@ -82,15 +98,17 @@ class _View:
     log_slopes: np.ndarray
     continuous: Sequence[bool]
     distances: np.ndarray
+    _groups: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, samples: Samples) -> _View:
+    def of(cls, samples: Samples, steps: Sequence[float]) -> _View:
         from scipy.spatial import cKDTree
 
         continuous = [not alphabet for alphabet in samples.alphabets]
+        rng = np.random.default_rng(0)  # the same data have the same estimate
         bent = [
-            _bent(column) if smooth else (_SPACING * column, np.zeros(samples.n))
-            for column, smooth in zip(samples.columns, continuous, strict=True)
+            _bent(column + step * (rng.random(samples.n) - 0.5)) if smooth else (_SPACING * column, np.zeros(samples.n))
+            for column, smooth, step in zip(samples.columns, continuous, steps, strict=True)
         ]
         rows = np.column_stack([column for column, _ in bent])
         reach = 2 * NEIGHBOUR
@@ -118,27 +136,44 @@ class _View:
     def terms(self, own: Sequence[int], cubes: _Cubes) -> tuple[np.ndarray, np.ndarray]:
         """What each row adds to an entropy of columns, and how many rows are in its cube there.
 
-        A row that is alone with its symbols has no cube: it gets the mean of the others.
+        A row that is alone with its symbols has no cube: its numbers get the mean of the others.
         """
         n, d = self.rows.shape
         if not own:
             return np.zeros(n), np.ones(n)
         found = cubes.inside > 0
         rho = cubes.rho[found]
-        symbols = [v for v in own if not self.continuous[v]]
-        smooth = [v for v in own if self.continuous[v]]
+        symbols, smooth = self.kinds(own)
         counts = cubes.inside[found]
         if len(own) < d:
-            counts = _counts(self.rows[:, symbols], self.rows[:, smooth], found, rho - _ROUNDING)
-        terms = digamma(n) - digamma(counts) + len(smooth) * np.log(2 * rho)
-        terms -= self.log_slopes[:, list(own)][found].sum(axis=1)
-        every = np.full(n, terms.mean())
-        every[found] = terms
+            counts = _counts(self.groups(own), self.rows[:, smooth], found, rho - _ROUNDING)
+        sizes = np.bincount(self.groups(own))
+        alike = sizes[self.groups(own)]
+        numbers = digamma(alike[found]) - digamma(counts) + len(smooth) * np.log(2 * rho)
+        numbers -= self.log_slopes[:, list(own)][found].sum(axis=1)
+        every = np.full(n, numbers.mean())
+        every[found] = numbers
+        if symbols:
+            every += digamma(n) - digamma(alike)
+            every += chao_wang_jost(sizes) - (digamma(n) - sizes @ digamma(sizes) / n)
         return every, counts
 
+    def kinds(self, own: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Which of some columns have symbols, and which numbers."""
+        return tuple(v for v in own if not self.continuous[v]), tuple(v for v in own if self.continuous[v])
 
-def _counts(symbols: np.ndarray, smooth: np.ndarray, found: np.ndarray, radius: np.ndarray) -> np.ndarray:
-    """Rows with the symbols of each row that was found and within its radius in all smooth columns, itself among them.
+    def groups(self, own: Sequence[int]) -> np.ndarray:
+        """``(N,)``: which symbols each row has together in some columns, as whole numbers without gaps."""
+        symbols, _ = self.kinds(own)
+        if not symbols:
+            return np.zeros(len(self.rows), dtype=np.intp)
+        if symbols not in self._groups:
+            self._groups[symbols] = np.unique(self.rows[:, symbols], axis=0, return_inverse=True)[1].reshape(-1)
+        return self._groups[symbols]
+
+
+def _counts(groups: np.ndarray, smooth: np.ndarray, found: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    """Rows in the group of each row that was found and within its radius in all smooth columns, itself among them.
 
     Symbol by symbol, since rows that are the same are many, and a tree would visit each pair of them.
     """
@@ -146,7 +181,6 @@ def _counts(symbols: np.ndarray, smooth: np.ndarray, found: np.ndarray, radius: 
     within = np.full(n, -1.0)
     within[found] = radius
     counts = np.zeros(n, dtype=np.intp)
-    groups = np.unique(symbols, axis=0, return_inverse=True)[1] if symbols.shape[1] else np.zeros(n, dtype=np.intp)
     order = np.argsort(groups, kind="stable")
     for rows in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
         if d == 0:
@@ -185,9 +219,26 @@ def _bent(column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return scores[between] + slopes[between] * (column - places[between]), np.log(slopes[between])
 
 
-def _dimensions(layout: Layout, continuous: Sequence[bool]) -> dict[int, tuple[int, ...]]:
-    """For each subset its continuous columns."""
-    return {mask: tuple(v for v in layout.variables_of_units(mask) if continuous[v]) for mask in layout.unit_masks}
+def _steps(samples: Samples) -> list[float]:
+    """For each column what its numbers are rounded to; 0 where they are not, or for symbols."""
+    found = []
+    for column, alphabet in zip(samples.columns, samples.alphabets, strict=True):
+        step = 0.0 if alphabet or len(np.unique(column)) == samples.n else smallest_step(column)
+        places = (column - column.min()) / step if step else column
+        on_a_grid = np.abs(places - np.round(places)).max() < _GRID if step else False
+        found.append(step if on_a_grid else 0.0)
+    return found
+
+
+def _rounded(layout: Layout, steps: Sequence[float]) -> tuple[str, ...]:
+    """What was done to columns that are rounded."""
+    widths = [f"{name} {step:.6g}" for name, step in zip(layout.unit_names, steps, strict=True) if step]
+    if not widths:
+        return ()
+    return (
+        f"rounded columns, of step {named(widths)}: neighbours need numbers without ties, so uniform noise as wide as "
+        "the step was added, and entropies are those of the noisy columns",
+    )
 
 
 def _check(samples: Samples) -> None:

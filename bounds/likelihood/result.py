@@ -15,7 +15,7 @@ from bounds.layout import Layout
 from bounds.likelihood.decoders import Likelihood, Part, modality_of, parts_of, variable_names
 from bounds.likelihood.noise import GaussianNoise
 from bounds.likelihood.split_floor import SubsetFloor, mean_floor
-from bounds.quantity import Quantity
+from bounds.quantity import Quantity, percent
 from bounds.schemes import SubsetScheme
 from bounds.subsets import format_subset
 
@@ -73,8 +73,8 @@ class LikelihoodCeiling:
     def __str__(self) -> str:
         quantity = self.ceiling
         lines = [str(quantity), f"  {self.scheme.label}: {_MEANING[self.form]}"]
-        if quantity.low is not None and quantity.high is None:
-            lines.append(f"  one-sided: the ceiling is at least {quantity.low:.4f} at {quantity.confidence:.0%}")
+        if quantity.low is not None and quantity.high is None and quantity.confidence is not None:
+            lines.append(f"  one-sided: the ceiling is at least {quantity.low:.4f} at {percent(quantity.confidence)}")
         lines += [
             f"  {self._name(f.subset)} (weight {f.weight:.4g}) loses {f.floor:.4f}: "
             f"{f.seen:.4f} for what is seen, {f.unseen:.4f} for the rest"
