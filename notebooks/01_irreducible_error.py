@@ -38,34 +38,38 @@ def title(mo):
 
 @app.cell(hide_code=True)
 def turn(mo):
-    dials = mo.md("""
-    | the data | the model |
-    |:---|:---|
-    | {modalities} | {scheme} |
-    | {shared} | {decoder} |
-    | {private} | |
-    | {pixels} | |
-    """).batch(
-        modalities=mo.ui.slider(2, 6, value=3, label="modalities", show_value=True),
-        shared=mo.ui.slider(
-            0.0, 0.69, step=0.03, value=0.3, label="shared between two modalities (nats)", show_value=True
-        ),
-        private=mo.ui.slider(0, 3, value=1, label="private bits of each modality", show_value=True),
-        pixels=mo.ui.slider(1, 3, value=1, label="pixels that show each private bit", show_value=True),
-        scheme=mo.ui.dropdown(["mmvae", "mopoe"], value="mmvae", label="subsets are encoded as in"),
-        decoder=mo.ui.radio(
-            {"each pixel by itself": True, "the whole modality at once": False},
-            value="each pixel by itself",
-            label="the decoder models",
-        ),
+    modalities = mo.ui.slider(2, 6, value=3, label="modalities", show_value=True)
+    shared = mo.ui.slider(0.0, 0.69, step=0.03, value=0.3, label="nats shared by two modalities", show_value=True)
+    private = mo.ui.slider(0, 3, value=1, label="private bits of each modality", show_value=True)
+    pixels = mo.ui.slider(1, 3, value=1, label="pixels that show each private bit", show_value=True)
+    scheme = mo.ui.dropdown(["mmvae", "mopoe"], value="mmvae", label="subsets are encoded as in")
+    decoder = mo.ui.radio(
+        {"each pixel by itself": True, "the whole modality at once": False},
+        value="each pixel by itself",
+        label="the decoder models",
     )
-    dials
-    return (dials,)
+    mo.hstack(
+        [
+            mo.vstack([mo.md("**the data**"), modalities, shared, private, pixels]),
+            mo.vstack([mo.md("**the model**"), scheme, decoder]),
+        ],
+        justify="start",
+        gap=3,
+        wrap=True,
+    )
+    return decoder, modalities, pixels, private, scheme, shared
 
 
 @app.cell
-def choose(dials):
-    chosen = dials.value
+def choose(decoder, modalities, pixels, private, scheme, shared):
+    chosen = {
+        "modalities": modalities.value,
+        "shared": shared.value,
+        "private": private.value,
+        "pixels": pixels.value,
+        "scheme": scheme.value,
+        "decoder": decoder.value,
+    }
     return (chosen,)
 
 
@@ -79,21 +83,22 @@ def compute(bounds, chosen, dialled_label, known_law):
 
 
 @app.cell(hide_code=True)
+def about_numbers(mo):
+    mo.md(r"""
+    ## The numbers
+
+    $\Delta$ is the paper's *generative discrepancy*: what is unknown about the unseen modalities. The
+    *distortion floor* is what rebuilding the unseen costs at least. The *irreducible ELBO loss* is how far
+    every ELBO of this kind stays below $-H(X)$: the *ELBO ceiling*. The loss counts only what the unseen parts
+    share **with each other** and the seen part does not tell.
+    """)
+    return
+
+
+@app.cell(hide_code=True)
 def numbers(LEVELS, chosen, mo, result, table_rows):
     _rows = [f"| {_row.name} | {_row.cells[0].value} |" for _row in table_rows(result) if _row.level != LEVELS[0][0]]
-    mo.vstack(
-        [
-            mo.md(r"""
-            ## The numbers
-
-            $\Delta$ is the paper's *generative discrepancy*: what is unknown about the unseen modalities. The
-            *distortion floor* is what rebuilding the unseen costs at least. The *irreducible ELBO loss* is how far
-            every ELBO of this kind stays below $-H(X)$: the *ELBO ceiling*. The loss counts only what the unseen parts
-            share **with each other** and the seen part does not tell.
-            """),
-            mo.md("\n".join([f"| nats per example | {chosen['scheme']} |", "|:---|---:|", *_rows])),
-        ]
-    )
+    mo.md("\n".join([f"| nats per example | {chosen['scheme']} |", "|:---|---:|", *_rows]))
     return
 
 
@@ -108,24 +113,24 @@ def curve(picture, plots, result):
     return
 
 
-@app.cell
-def climb(ladders, law, result):
-    (ladder,) = ladders(law, result, seconds=0.1)
-    return (ladder,)
+@app.cell(hide_code=True)
+def about_steps(mo):
+    mo.md(r"""
+    ## Floor, ceilings and the best model, on one axis
+
+    No ELBO is above the ceiling. The *optimum* is what the best of all models reaches. It is searched for and
+    certified from both sides while you wait, for up to four modalities with at most 256 different values. The
+    *quoted bound* is what Theorem 1, as it is usually quoted, would allow; models exceed it, as notebook 2
+    shows.
+    """)
+    return
 
 
 @app.cell(hide_code=True)
-def steps(ladder, mo, picture, plots):
+def steps(ladders, law, mo, picture, plots, result):
+    (ladder,) = ladders(law, result, seconds=0.1)
     mo.vstack(
         [
-            mo.md(r"""
-            ## Floor, ceilings and the best model, on one axis
-
-            No ELBO is above the ceiling. The *optimum* is what the best of all models reaches. It is searched for and
-            certified from both sides while you wait, for up to four modalities with at most 256 different values. The
-            *quoted bound* is what Theorem 1, as it is usually quoted, would allow; models exceed it, as notebook 2
-            shows.
-            """),
             picture(
                 plots.ladder,
                 ladder,
@@ -135,6 +140,18 @@ def steps(ladder, mo, picture, plots):
             mo.md("\n".join(f"- {note}" for note in ladder.notes)),
         ]
     )
+    return (ladder,)
+
+
+@app.cell(hide_code=True)
+def about_shares(mo):
+    mo.md(r"""
+    ## Who shares what
+
+    Each bar is what the modalities of the filled dots share and the others do not tell. $\Delta$ counts the
+    hatched part: all that the seen modalities do not tell. What is private to one modality, the first bars, is
+    no part of the irreducible loss of a decoder that models the whole modality.
+    """)
     return
 
 
@@ -148,18 +165,7 @@ def shares(chosen, information_atoms, mo, picture, plots, result):
             alt="a bar for what each group of modalities shares and the others do not tell; hatched: counted by Delta",
             size=(5.8, 3.0),
         )
-    mo.vstack(
-        [
-            mo.md(r"""
-            ## Who shares what
-
-            Each bar is what the modalities of the filled dots share and the others do not tell. $\Delta$ counts the
-            hatched part: all that the seen modalities do not tell. What is private to one modality, the first bars, is
-            no part of the irreducible loss of a decoder that models the whole modality.
-            """),
-            _drawn,
-        ]
-    )
+    _drawn
     return
 
 

@@ -62,53 +62,66 @@ def turn(mo, start):
     def _probability(value, label):
         return mo.ui.slider(0.0, 1.0, step=0.01, value=value, label=label, show_value=True)
 
-    dials = mo.md("""
-    | the data | decoders | encoders |
-    |:---|:---|:---|
-    | {correlation} | {p10} | {q10} |
-    | {private} | {p11} | {q11} |
-    | {scheme} | {p20} | {q20} |
-    | {prior} | {p21} | {q21} |
-    """).batch(
-        correlation=_probability(_correlation, "correlation of the two bits"),
-        private=mo.ui.checkbox(value=_private, label="each modality has a private bit too"),
-        scheme=mo.ui.dropdown(
-            {"both in turn": "X1:1/2,X2:1/2", "the first only": "X1:1", "the second only": "X2:1"},
-            value="both in turn",
-            label="encoded is",
-        ),
-        prior=_probability(0.5, "prior p(z=1)"),
-        p10=_probability(_tables[0], "p(x₁=1|z=0)"),
-        p11=_probability(_tables[1], "p(x₁=1|z=1)"),
-        p20=_probability(_tables[2], "p(x₂=1|z=0)"),
-        p21=_probability(_tables[3], "p(x₂=1|z=1)"),
-        q10=_probability(_tables[4], "q(z=1|x₁=0)"),
-        q11=_probability(_tables[5], "q(z=1|x₁=1)"),
-        q20=_probability(_tables[6], "q(z=1|x₂=0)"),
-        q21=_probability(_tables[7], "q(z=1|x₂=1)"),
+    correlation = _probability(_correlation, "correlation")
+    private = mo.ui.checkbox(value=_private, label="each modality has a private bit too")
+    scheme = mo.ui.dropdown(
+        {"both in turn": "X1:1/2,X2:1/2", "the first only": "X1:1", "the second only": "X2:1"},
+        value="both in turn",
+        label="encoded is",
     )
-    dials
-    return (dials,)
+    prior = _probability(0.5, "prior p(z=1)")
+    p10 = _probability(_tables[0], "p(x₁=1|z=0)")
+    p11 = _probability(_tables[1], "p(x₁=1|z=1)")
+    p20 = _probability(_tables[2], "p(x₂=1|z=0)")
+    p21 = _probability(_tables[3], "p(x₂=1|z=1)")
+    q10 = _probability(_tables[4], "q(z=1|x₁=0)")
+    q11 = _probability(_tables[5], "q(z=1|x₁=1)")
+    q20 = _probability(_tables[6], "q(z=1|x₂=0)")
+    q21 = _probability(_tables[7], "q(z=1|x₂=1)")
+    mo.hstack(
+        [
+            mo.vstack([mo.md("**the data**"), correlation, private, scheme, prior]),
+            mo.vstack([mo.md("**decoders**"), p10, p11, p20, p21]),
+            mo.vstack([mo.md("**encoders**"), q10, q11, q20, q21]),
+        ],
+        justify="start",
+        gap=2,
+        wrap=True,
+    )
+    return correlation, p10, p11, p20, p21, prior, private, q10, q11, q20, q21, scheme
 
 
 @app.cell
-def choose(dials):
-    chosen = dials.value
+def choose(correlation, p10, p11, p20, p21, prior, private, q10, q11, q20, q21, scheme):
+    chosen = {
+        "correlation": correlation.value,
+        "private": private.value,
+        "scheme": scheme.value,
+        "prior": prior.value,
+        "p10": p10.value,
+        "p11": p11.value,
+        "p20": p20.value,
+        "p21": p21.value,
+        "q10": q10.value,
+        "q11": q11.value,
+        "q20": q20.value,
+        "q21": q21.value,
+    }
     return (chosen,)
 
 
 @app.cell
 def compute(alike_bits, bit_model, both_sides, chosen, elbo_terms, parse_scheme):
-    law = alike_bits(2, chosen["correlation"], chosen["private"])
-    scheme = parse_scheme(chosen["scheme"], law.names)
-    model = bit_model(
+    _law = alike_bits(2, chosen["correlation"], chosen["private"])
+    _scheme = parse_scheme(chosen["scheme"], _law.names)
+    _model = bit_model(
         chosen["prior"],
         [(chosen["p10"], chosen["p11"]), (chosen["p20"], chosen["p21"])],
         [(chosen["q10"], chosen["q11"]), (chosen["q20"], chosen["q21"])],
         chosen["private"],
     )
-    terms = elbo_terms(model, law, scheme)
-    sides = both_sides(model, law, scheme)
+    terms = elbo_terms(_model, _law, _scheme)
+    sides = both_sides(_model, _law, _scheme)
     return sides, terms
 
 
@@ -116,11 +129,11 @@ def compute(alike_bits, bit_model, both_sides, chosen, elbo_terms, parse_scheme)
 def watch(mo, picture, plots, sides, terms):
     def _row(claim, one):
         _verdict = "**holds**" if one.holds else "**fails**"
-        return f"| {claim} | {one.left:.4f} | {one.right:.4f} | {one.margin:+.4f} | {_verdict} |"
+        return f"| {claim} | {_verdict} | {one.left:.4f} | {one.right:.4f} | {one.margin:+.4f} |"
 
     _rows = [
-        "| inequality | left | right | margin | here it |",
-        "|:---|---:|---:|---:|:---|",
+        "| inequality | here it | left | right | margin |",
+        "|:---|:---|---:|---:|---:|",
         _row(r"as quoted: $\mathbb E \log p(x) \ge \mathcal L + \Delta$", terms.quoted),
         _row(r"repaired: $\sum_A w_A \mathbb E \log p(x_A) \ge \mathcal L + \text{floor}$", terms.repaired),
     ]

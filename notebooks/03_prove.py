@@ -51,26 +51,24 @@ def starts():
 def begin(mo, presets):
     start = mo.ui.dropdown(presets, value="data processing", label="start from")
     modalities = mo.ui.slider(2, 5, value=3, label="modalities, for the core of T2", show_value=True)
-    mo.hstack([start, modalities], justify="start", gap=2)
+    mo.hstack([start, modalities], justify="start", gap=2, wrap=True)
     return modalities, start
 
 
 @app.cell(hide_code=True)
 def turn(mo, modalities, start, t2_core):
     _statement, _given = start.value or t2_core(modalities.value, 1)
-    asked = mo.md("{statement}\n\n{given}").batch(
-        statement=mo.ui.text(value=_statement, label="is it true that", full_width=True),
-        given=mo.ui.text_area(
-            value=_given if isinstance(_given, str) else "\n".join(_given), label="given", rows=2, full_width=True
-        ),
+    statement = mo.ui.text(value=_statement, label="is it true that", full_width=True)
+    given = mo.ui.text_area(
+        value=_given if isinstance(_given, str) else "\n".join(_given), label="given", rows=2, full_width=True
     )
-    asked
-    return (asked,)
+    mo.vstack([statement, given])
+    return given, statement
 
 
 @app.cell
-def choose(asked):
-    chosen = asked.value
+def choose(given, statement):
+    chosen = {"statement": statement.value, "given": given.value}
     return (chosen,)
 
 

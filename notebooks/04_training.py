@@ -34,33 +34,38 @@ def title(mo):
 
 @app.cell(hide_code=True)
 def turn(mo):
-    dials = mo.md("""
-    | the data | the training |
-    |:---|:---|
-    | {toy} | {steps} |
-    | {modalities} | {starts} |
-    | {correlation} | {seed} |
-    """).batch(
-        toy=mo.ui.radio(
-            {"bits, and a latent of three values": "tabular", "numbers, and one latent number": "linear-Gaussian"},
-            value="bits, and a latent of three values",
-            label="modalities are",
-        ),
-        modalities=mo.ui.slider(2, 4, value=2, label="modalities", show_value=True),
-        correlation=mo.ui.slider(0.0, 0.98, step=0.02, value=0.6, label="correlation of any two", show_value=True),
-        steps=mo.ui.slider(
-            steps=[2, 5, 10, 20, 50, 100, 200, 500], value=50, label="steps of training", show_value=True
-        ),
-        starts=mo.ui.slider(1, 5, value=3, label="random starts", show_value=True),
-        seed=mo.ui.slider(0, 20, value=0, label="seed", show_value=True),
+    toy = mo.ui.radio(
+        {"bits, and a latent of three values": "tabular", "numbers, and one latent number": "linear-Gaussian"},
+        value="bits, and a latent of three values",
+        label="modalities are",
     )
-    dials
-    return (dials,)
+    modalities = mo.ui.slider(2, 4, value=2, label="modalities", show_value=True)
+    correlation = mo.ui.slider(0.0, 0.98, step=0.02, value=0.6, label="correlation of any two", show_value=True)
+    steps = mo.ui.slider(steps=[2, 5, 10, 20, 50, 100, 200, 500], value=50, label="steps of training", show_value=True)
+    starts = mo.ui.slider(1, 5, value=3, label="random starts", show_value=True)
+    seed = mo.ui.slider(0, 20, value=0, label="seed", show_value=True)
+    mo.hstack(
+        [
+            mo.vstack([mo.md("**the data**"), toy, modalities, correlation]),
+            mo.vstack([mo.md("**the training**"), steps, starts, seed]),
+        ],
+        justify="start",
+        gap=3,
+        wrap=True,
+    )
+    return correlation, modalities, seed, starts, steps, toy
 
 
 @app.cell
-def choose(dials):
-    chosen = dials.value
+def choose(correlation, modalities, seed, starts, steps, toy):
+    chosen = {
+        "toy": toy.value,
+        "modalities": modalities.value,
+        "correlation": correlation.value,
+        "steps": steps.value,
+        "starts": starts.value,
+        "seed": seed.value,
+    }
     return (chosen,)
 
 

@@ -54,32 +54,28 @@ def receive(sample_file, upload):
 
 @app.cell(hide_code=True)
 def turn(file, mo, sample_file):
-    _mapping = "image=px_*\ntext=w0:w1\nprice=price" if file == sample_file else ""
-    dials = mo.md("""
-    {modalities}
-
-    {schemes}
-
-    {confidence} {unit}
-    """).batch(
-        modalities=mo.ui.text_area(
-            value=_mapping,
-            label="modalities, one a line: name=columns (names, patterns such as px_*, ranges such as w0:w9, with "
-            "commas between); empty: every column is a modality",
-            rows=4,
-            full_width=True,
-        ),
-        schemes=mo.ui.multiselect(["mvae", "mmvae", "mopoe"], value=["mmvae", "mopoe"], label="schemes"),
-        confidence=mo.ui.slider(0.5, 0.99, step=0.01, value=0.95, label="confidence of intervals", show_value=True),
-        unit=mo.ui.radio(["nats", "bits"], value="nats", label="unit", inline=True),
+    modalities = mo.ui.text_area(
+        value="image=px_*\ntext=w0:w1\nprice=price" if file == sample_file else "",
+        label="modalities, one a line: name=columns (names, patterns such as px_*, ranges such as w0:w9, with "
+        "commas between); empty: every column is a modality",
+        rows=4,
+        full_width=True,
     )
-    dials
-    return (dials,)
+    schemes = mo.ui.multiselect(["mvae", "mmvae", "mopoe"], value=["mmvae", "mopoe"], label="schemes")
+    confidence = mo.ui.slider(0.5, 0.99, step=0.01, value=0.95, label="confidence of intervals", show_value=True)
+    unit = mo.ui.radio(["nats", "bits"], value="nats", label="unit", inline=True)
+    mo.vstack([modalities, schemes, mo.hstack([confidence, unit], justify="start", gap=2, wrap=True)])
+    return confidence, modalities, schemes, unit
 
 
 @app.cell
-def choose(dials):
-    chosen = dials.value
+def choose(confidence, modalities, schemes, unit):
+    chosen = {
+        "modalities": modalities.value,
+        "schemes": schemes.value,
+        "confidence": confidence.value,
+        "unit": unit.value,
+    }
     return (chosen,)
 
 

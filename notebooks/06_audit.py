@@ -38,7 +38,7 @@ def title(mo):
 def choose_files(mo):
     evaluation_file = mo.ui.file(filetypes=[".npz", ".json"], label="an evaluation (.npz, .json)")
     reference_file = mo.ui.file(filetypes=[".npz", ".csv", ".parquet"], label="its law, or held-out data")
-    mo.hstack([evaluation_file, reference_file], justify="start", gap=2)
+    mo.hstack([evaluation_file, reference_file], justify="start", gap=2, wrap=True)
     return evaluation_file, reference_file
 
 
@@ -55,38 +55,44 @@ def receive(evaluation_file, reference_file):
 
 @app.cell(hide_code=True)
 def turn(mo):
-    dials = mo.md("""
-    | the sample | its fault |
-    |:---|:---|
-    | {examples} | {fault} |
-    | {correlation} | {share} |
-    """).batch(
-        examples=mo.ui.slider(
-            steps=[200, 500, 1000, 2000, 5000, 10000, 20000, 50000],
-            value=20000,
-            label="held-out examples",
-            show_value=True,
-        ),
-        correlation=mo.ui.slider(0.1, 0.9, step=0.1, value=0.8, label="correlation of the bits", show_value=True),
-        fault=mo.ui.dropdown(
-            {
-                "nothing is wrong": "none",
-                "every subset is evaluated with the encoder of all": "sees everything",
-                "the mean over modalities, not the sum": "means for sums",
-                "the KL is left out": "no KL",
-            },
-            value="every subset is evaluated with the encoder of all",
-            label="what is wrong",
-        ),
-        share=mo.ui.slider(0.0, 1.0, step=0.05, value=0.5, label="share of examples with it", show_value=True),
+    examples = mo.ui.slider(
+        steps=[200, 500, 1000, 2000, 5000, 10000, 20000, 50000],
+        value=20000,
+        label="held-out examples",
+        show_value=True,
     )
-    dials
-    return (dials,)
+    correlation = mo.ui.slider(0.1, 0.9, step=0.1, value=0.8, label="correlation of the bits", show_value=True)
+    fault = mo.ui.dropdown(
+        {
+            "nothing is wrong": "none",
+            "every subset with the encoder of all": "sees everything",
+            "the mean over modalities, not the sum": "means for sums",
+            "the KL is left out": "no KL",
+        },
+        value="every subset with the encoder of all",
+        label="what is wrong",
+    )
+    share = mo.ui.slider(0.0, 1.0, step=0.05, value=0.5, label="share of examples with it", show_value=True)
+    mo.hstack(
+        [
+            mo.vstack([mo.md("**the sample**"), examples, correlation]),
+            mo.vstack([mo.md("**its fault**"), fault, share]),
+        ],
+        justify="start",
+        gap=3,
+        wrap=True,
+    )
+    return correlation, examples, fault, share
 
 
 @app.cell
-def choose(dials):
-    chosen = dials.value
+def choose(correlation, examples, fault, share):
+    chosen = {
+        "examples": examples.value,
+        "correlation": correlation.value,
+        "fault": fault.value,
+        "share": share.value,
+    }
     return (chosen,)
 
 

@@ -309,6 +309,24 @@ def test_the_choice_of_the_free_unit_does_not_matter(seed, power):
         assert bound_inner(program, program.mass, reached + 1e-3, seconds=20).violation is None
 
 
+@pytest.mark.parametrize(("wrong", "tried"), [((0.1, 0.1, 0.1), 1), ((0.1, 0.2, 0.1), 2), ((0.1, 0.2, 0.3), 3)])
+def test_of_units_that_look_alike_one_is_tried(wrong, tried, monkeypatch):
+    """Each unit is a bit that is wrong with some probability; the bound is that of trying all of them."""
+    copies = [np.array([[1 - e, e], [e, 1 - e]]) for e in wrong]
+    program = DecoderProgram.of(Discrete(np.einsum("zi,zj,zk->ijk", *copies) / 2), mmvae(3))
+    mixture = best_mixture(program)
+    scores = program.mass / (program.likelihoods(mixture.v) @ mixture.weights)
+    branching, made = inner._Branching, []
+    monkeypatch.setattr(inner, "TRIAL", 2)
+    monkeypatch.setattr(inner, "_Branching", lambda *given: made.append(branching(*given)) or made[-1])
+    found = bound_inner(program, scores, 1e-4)
+    assert (found.open_cells, found.violation) == (0, None)
+    assert len(made) == tried
+    monkeypatch.setattr(inner, "_looks", lambda part, unit: bytes([unit]))
+    assert bound_inner(program, scores, 1e-4).high == found.high
+    assert len(made) == tried + 3
+
+
 def test_what_is_fixed_is_restored():
     """Units with one symbol, symbols that no target has, units whose targets are all points."""
     targets = (

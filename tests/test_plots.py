@@ -372,12 +372,8 @@ def test_negative_atoms_are_drawn_below_zero():
     lowest = min(ax.patches, key=lambda patch: patch.get_height())
     assert lowest.get_height() == pytest.approx(-LN2, rel=ROUNDING)
     assert ax.get_ylim()[0] < -LN2
-    (dots,) = ax.child_axes
-    full = [
-        (line.get_xdata()[0], line.get_ydata()[0])
-        for line in dots.lines
-        if line.get_marker() == "o" and line.get_markerfacecolor() != "none"
-    ]
+    (filled,) = [one for one in ax.lines if one.get_marker() == "o" and one.get_markerfacecolor() != "none"]
+    full = list(zip(filled.get_xdata(), filled.get_ydata(), strict=True))
     assert full == [(0, 0), (1, 1), (2, 2), (3, 0), (3, 1), (4, 0), (4, 2), (5, 1), (5, 2), (6, 0), (6, 1), (6, 2)]
 
 

@@ -15,6 +15,7 @@ from itertools import pairwise
 import matplotlib
 import numpy as np
 import pytest
+from contrast_common import contrast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
@@ -840,18 +841,6 @@ def schemes_of_colours():
     found = [dict(re.findall(r"--(\w+): (#\w{6})", block)) for block in re.findall(r":root \{(.*?)\}", css)]
     assert len(found) == 3
     return dict(zip(("light", "dark", "print"), found, strict=True))
-
-
-def contrast(one, other):
-    """WCAG 2.2's contrast ratio of two colours."""
-
-    def luminance(colour):
-        channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-        return float(np.dot([0.2126, 0.7152, 0.0722], linear))
-
-    bright, dark = sorted((luminance(one), luminance(other)), reverse=True)
-    return (bright + 0.05) / (dark + 0.05)
 
 
 def test_contrast_is_that_of_wcag():

@@ -27,7 +27,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 
@@ -186,7 +186,9 @@ def _search(
         return _Found(math.inf, 0, 1)
     choices: list[int | None] = list(range(len(part.targets))) if power <= 1 else [None]
     trials: list[tuple[float, int, _Branching]] = []
-    for place, free in enumerate(choices):
+    looks = [_looks(part, free) for free in choices]
+    tried = [free for place, free in enumerate(choices) if looks[place] not in looks[:place]]
+    for place, free in enumerate(tried):
         trial = _Branching(part, power, free, target, slack)
         trial.run(TRIAL if len(choices) > 1 else 0, seconds - (time.monotonic() - clock))
         if trial.violation is not None or not trial.open_cells:
@@ -196,7 +198,8 @@ def _search(
     # the best choice first; another only where it has failed
     trials.sort(key=lambda item: item[:2])
     cells, least = 0, trials[0][2]
-    for _, _, trial in trials:
+    others = (_Branching(part, power, free, target, slack) for free in choices if free not in tried)
+    for trial in chain([trial for _, _, trial in trials], others):
         if trial.violation is None:
             trial.run(math.inf, seconds - (time.monotonic() - clock), progress)
         cells += trial.count
@@ -205,6 +208,13 @@ def _search(
         if trial.violation is not None or not trial.open_cells or time.monotonic() - clock > seconds:
             break
     return _Found(least.high, cells, least.open_cells, least.violation)
+
+
+def _looks(part: _Part, unit: int | None) -> bytes:
+    """Scores and targets of a unit in any order of rows. Of those that look alike one is tried."""
+    columns = [part.scores] if unit is None else [part.scores, part.targets[unit]]
+    rows = np.round(np.column_stack(columns), 6)
+    return rows[np.lexsort(rows.T)].tobytes()
 
 
 class _Branching:

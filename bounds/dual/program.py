@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -22,8 +23,9 @@ LEAST = 1e-17
 
 def geometric_means(targets: np.ndarray, v: np.ndarray, power: float = 1.0) -> np.ndarray:
     """``prod_x v_k(x)^(s C_r(x))`` as ``(R, K)``; a factor ``0^0`` is 1, and 0 to any other power is 0."""
-    logs = np.log(np.where(v > 0, v, 1.0))
-    means = np.exp(power * (targets @ logs.T))
+    if (v > 0).all():
+        return np.asarray(np.exp(power * (targets @ np.log(v).T)))
+    means = np.exp(power * (targets @ np.log(np.where(v > 0, v, 1.0)).T))
     impossible = (targets > 0).astype(np.float64) @ (v <= 0).astype(np.float64).T > 0
     return np.where(impossible, 0.0, means)
 
@@ -94,7 +96,7 @@ class DecoderProgram:
         """Number of rows."""
         return len(self.mass)
 
-    @property
+    @cached_property
     def stacked(self) -> np.ndarray:
         """``(R, sum k_m)``: all targets side by side."""
         return np.concatenate([np.zeros((self.n_rows, 0)), *self.targets], axis=1)

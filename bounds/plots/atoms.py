@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 from bounds.errors import InputError
 from bounds.information_atoms import InformationAtoms
@@ -28,7 +29,7 @@ def information_diagram(
 
     Args:
         atoms: of :func:`bounds.information_atoms.information_atoms`.
-        ax: what is drawn on; by default a new figure. The dots stand below it, in axes of their own.
+        ax: what is drawn on; by default a new figure. The dots stand below it.
         unit: nats or bits.
         scheme: whose Delta is marked; by default the first of the atoms.
 
@@ -43,27 +44,19 @@ def information_diagram(
     count = len(atoms.names)
     ax = axes(ax, 2.3 + _ROW * count)
     order = sorted(atoms.values, key=lambda mask: (mask.bit_count(), members(mask)))
-    names: dict[str, str | None] = {"atom": "atom", "part": f"counted by \N{GREEK CAPITAL LETTER DELTA} of {chosen}"}
-    for x, mask in enumerate(order):
-        quantity = atoms.values[mask]
-        if not drawable(quantity):
-            text = "no value" if quantity.value is None else f"{quantity.value}"
-            ax.text(x, 0, text, rotation=90, ha="center", va="bottom", fontsize=small(ax), color=ink(ax))
-            continue
-        height = in_unit(float(quantity), unit)
-        ax.bar(x, height, 0.7, facecolor=f"{HOLDS}40", edgecolor=HOLDS, label=names.pop("atom", None))
-        if chosen is not None:
-            part = float(atoms.shares[chosen][mask]) * height
-            ax.bar(
-                x,
-                part,
-                0.7,
-                facecolor="none",
-                edgecolor=REFUTED,
-                hatch="/////",
-                linewidth=0.8,
-                label=names.pop("part", None),
-            )
+    found = {x: atoms.values[mask] for x, mask in enumerate(order) if drawable(atoms.values[mask])}
+    for x in sorted(set(range(len(order))) - set(found)):
+        value = atoms.values[order[x]].value
+        text = "no value" if value is None else f"{value}"
+        ax.text(x, 0, text, rotation=90, ha="center", va="bottom", fontsize=small(ax), color=ink(ax))
+    heights = [in_unit(float(quantity), unit) for quantity in found.values()]
+    ax.bar(list(found), heights, 0.7, facecolor=f"{HOLDS}40", edgecolor=HOLDS, label="atom")
+    if chosen is not None:
+        parts = {x: float(atoms.shares[chosen][order[x]]) * height for x, height in zip(found, heights, strict=True)}
+        style: dict[str, Any] = {"facecolor": "none", "edgecolor": REFUTED, "hatch": "/////", "linewidth": 0.8}
+        counted = f"counted by \N{GREEK CAPITAL LETTER DELTA} of {chosen}"
+        ax.bar(list(parts), list(parts.values()), 0.7, label=counted, **style)
+    for x, quantity in found.items():
         whisker(ax, x, quantity, unit, ink(ax))
     ax.axhline(0, color=ink(ax), linewidth=0.8)
     ax.set_xticks([])
@@ -71,34 +64,25 @@ def information_diagram(
     ax.margins(y=0.1)
     ax.set_ylabel(f"{unit} per example")
     _dots(ax, order, [folded(name, 14, 1) for name in atoms.names])
-    return finish(ax, columns=2) if "atom" not in names else say(ax, "no atom has a value")
+    return finish(ax, columns=2) if found else say(ax, "no atom has a value")
 
 
 def _dots(ax: Axes, order: list[int], names: list[str]) -> None:
     """A column of dots for each atom, filled for those who share it; as high as its rows, however high the bars."""
-    from matplotlib.transforms import Bbox
+    from matplotlib.transforms import Affine2D, ScaledTranslation, blended_transform_factory
 
-    points = 72 * _ROW * len(names)
-    below = ax.inset_axes((0.0, -0.5, 1.0, 0.5), sharex=ax)
-
-    def place(_: object, __: object) -> Bbox:
-        box = ax.get_position()
-        height = points / 72 * ax.figure.dpi / ax.figure.bbox.height
-        return Bbox([[box.x0, box.y0 - height], [box.x1, box.y0]])
-
-    below.set_axes_locator(place)
-    for x, mask in enumerate(order):
-        shared = members(mask)
-        below.plot([x, x], [shared[0], shared[-1]], "-", color=ink(ax), linewidth=1)
-        for m in range(len(names)):
-            full = mask >> m & 1
-            style = {"mfc": ink(ax)} if full else {"mfc": "none", "alpha": 0.4}
-            below.plot(x, m, "o", ms=4.5, mew=0.7, mec=ink(ax), **style)
-    below.set_ylim(len(names) - 0.4, -0.8)
-    below.set_yticks(range(len(names)), names)
-    below.tick_params(length=0, labelsize=small(ax), labelcolor=ink(ax))
-    below.set_xticks([])
-    below.patch.set_visible(False)
-    for side in below.spines.values():
-        side.set_visible(False)
-    ax.set_xlabel("shared by the filled, not told by the others", labelpad=points + 2)
+    inches = ax.figure.dpi_scale_trans
+    row = Affine2D().translate(0, 0.6).scale(1, -_ROW) + inches + ScaledTranslation(0, 0, ax.transAxes)  # type: ignore[arg-type]
+    below = blended_transform_factory(ax.transData, row)
+    shared = [members(mask) for mask in order]
+    lines = [(x, m) for x, ms in enumerate(shared) for m in (ms[0], ms[-1], math.nan)]
+    ax.plot([x for x, _ in lines], [m for _, m in lines], color=ink(ax), linewidth=1, transform=below, clip_on=False)
+    full = [(x, m) for x, ms in enumerate(shared) for m in ms]
+    hollow = [(x, m) for x, ms in enumerate(shared) for m in range(len(names)) if m not in ms]
+    style: dict[str, Any] = {"ms": 4.5, "mew": 0.7, "mec": ink(ax), "transform": below, "clip_on": False}
+    for dots, fill, alpha in ((full, ink(ax), 1.0), (hollow, "none", 0.4)):
+        ax.plot([x for x, _ in dots], [m for _, m in dots], "o", mfc=fill, alpha=alpha, **style)
+    left = blended_transform_factory(ax.transAxes, row)
+    for m, name in enumerate(names):
+        ax.text(-0.01, m, name, transform=left, ha="right", va="center", fontsize=small(ax), color=ink(ax))
+    ax.set_xlabel("shared by the filled, not told by the others", labelpad=72 * _ROW * len(names) + 2)

@@ -95,14 +95,5 @@ def _name_heights(ax: Axes, heights: Mapping[str, tuple[float, float, float]]) -
         ax.axhline(height, color=ink(ax), linewidth=1, linestyle="dashed")
         if lower < upper:
             ax.axhspan(lower, upper, color=ink(ax), alpha=0.1, linewidth=0)
-        ax.annotate(
-            name,
-            xy=(1, height),
-            xytext=(1.04, place),
-            xycoords=beside,
-            textcoords=beside,
-            va="center",
-            color=ink(ax),
-            fontsize=small(ax),
-            arrowprops={"arrowstyle": "-", "color": ink(ax), "linewidth": 0.8, "shrinkA": 1, "shrinkB": 0},
-        )
+        ax.plot([1.005, 1.035], [height, place], color=ink(ax), linewidth=0.8, transform=beside, clip_on=False)
+        ax.text(1.04, place, name, transform=beside, va="center", color=ink(ax), fontsize=small(ax))

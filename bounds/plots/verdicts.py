@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from bounds.audit_result import Audit
@@ -46,19 +47,13 @@ def verdict_table(audit: Audit, ax: Axes | None = None, unit: Unit = "nats") -> 
     for x, text, side in (*heads, (_CEILING, "ceiling", "right")):
         ax.text(x, -0.5, text, ha=side, va="bottom", weight="bold", **style)
     ax.axhline(-0.3, color=ink(ax), linewidth=0.8)
-    top = 0.0
-    for check, name, height in zip(audit.checks, names, heights, strict=True):
-        mark, colour = _MARKS[check.verdict]
-        ax.plot(
-            0.012,
-            top + 0.65,
-            mark,
-            ms=4.5,
-            mew=1,
-            mfc=colour,
-            mec=ink(ax) if colour == "none" else colour,
-            clip_on=False,
-        )
+    tops = [0.0, *accumulate(heights)]
+    for verdict in dict.fromkeys(check.verdict for check in audit.checks):
+        mark, colour = _MARKS[verdict]
+        rows = [top + 0.65 for top, check in zip(tops, audit.checks, strict=False) if check.verdict == verdict]
+        edge = ink(ax) if colour == "none" else colour
+        ax.plot([0.012] * len(rows), rows, mark, ms=4.5, mew=1, mfc=colour, mec=edge, clip_on=False)
+    for check, name, top in zip(audit.checks, names, tops, strict=False):
         value = f"{_number(check.value, unit)} \N{PLUS-MINUS SIGN} {in_unit(check.standard_error, unit):.2g}"
         ceiling = "none" if check.ceiling is None else _number(check.ceiling, unit)
         for x, text, side in (
@@ -68,8 +63,7 @@ def verdict_table(audit: Audit, ax: Axes | None = None, unit: Unit = "nats") -> 
             (_CEILING, ceiling, "right"),
         ):
             ax.text(x, top + 0.1, text, ha=side, va="top", **style)
-        top += height
-        ax.axhline(top - 0.2, color=ink(ax), linewidth=0.4, alpha=0.4)
+    ax.hlines([top - 0.2 for top in tops[1:]], 0, 1, color=ink(ax), linewidth=0.4, alpha=0.4)
     return ax
 
 

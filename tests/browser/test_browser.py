@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from contrast_common import contrast
 
 import bounds
 from bounds.ladder import ladders
@@ -46,8 +47,8 @@ def is_local(url: str) -> bool:
 class Watched:
     """A page that may ask this computer only; whatever else it asks for is refused and kept."""
 
-    def __init__(self, browser: Any) -> None:
-        self.page = browser.new_page(viewport={"width": WIDTH, "height": 900})
+    def __init__(self, browser: Any, scheme: str = "light") -> None:
+        self.page = browser.new_page(viewport={"width": WIDTH, "height": 900}, color_scheme=scheme)
         self.foreign: list[str] = []
         self.errors: list[str] = []
         self.page.set_default_timeout(1000 * PATIENCE)
@@ -160,10 +161,13 @@ def test_a_slider_of_the_irreducible_error_moves_numbers_and_pictures(server: st
     before = pictures()
     assert len(before) == 3
     watched.keep("notebook-1-irreducible-error")
+    moves: list[str] = []
+    page.on("request", lambda request: moves.append(request.url) if "set_ui_element_value" in request.url else None)
     press(page, 0, "ArrowRight")  # one modality more
     assert float(changed(page, loss, "0.065228")) > 0.1
     for place in range(3):  # the curve, the ladder and the diagram, as they arrive
         changed(page, lambda place=place: pictures()[place], before[place])
+    assert len(moves) == 1  # of a batch of elements marimo sends each move twice, and every cell may run twice
 
 
 def test_a_slider_of_the_playground_moves_the_verdict_and_the_picture(server: str, watched: Watched) -> None:
@@ -171,7 +175,7 @@ def test_a_slider_of_the_playground_moves_the_verdict_and_the_picture(server: st
     row = page.locator("tr", has_text="as quoted").locator("td")
 
     def verdict() -> str:
-        return str(row.last.inner_text())
+        return str(row.nth(1).inner_text())
 
     def picture() -> str:
         return str(page.locator("svg[aria-label^='both sides']").inner_html())
@@ -179,9 +183,39 @@ def test_a_slider_of_the_playground_moves_the_verdict_and_the_picture(server: st
     before = picture()
     assert verdict() == "fails"
     watched.keep("notebook-2-quoted-inequality")
-    press(page, 2, "ArrowRight")  # q(z=1|x1=0): now the encoder is wrong at times, which sharp decoders never forgive
+    press(page, 6, "ArrowRight")  # q(z=1|x1=0): now the encoder is wrong at times, which sharp decoders never forgive
     assert changed(page, verdict, "fails") == "holds"
     assert changed(page, picture, before) != before
+
+
+#: The colours of each text of a picture and of what is behind it, as the browser computed them, as ``#rrggbb``.
+COLOURS = """() => {
+    const pen = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+    const hex = colour => {
+        pen.clearRect(0, 0, 1, 1);
+        pen.fillStyle = colour;
+        pen.fillRect(0, 0, 1, 1);
+        const [red, green, blue, alpha] = pen.getImageData(0, 0, 1, 1).data;
+        return alpha ? "#" + [red, green, blue].map(one => one.toString(16).padStart(2, "0")).join("") : null;
+    };
+    const behind = one => one && (hex(getComputedStyle(one).backgroundColor) ?? behind(one.parentElement));
+    const texts = document.querySelectorAll("svg[role=img] text");
+    return Array.from(texts, one => [hex(getComputedStyle(one).fill), behind(one)]);
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_of_pictures_is_read_in_light_and_in_dark(server: str, browser: Any, scheme: str) -> None:
+    watched = Watched(browser, scheme)
+    page = watched.open(f"{server}/?file=01_irreducible_error.py", "What to try")
+    page.locator("svg[role=img]").nth(2).wait_for()
+    colours = page.evaluate(COLOURS)
+    assert len(colours) > 30
+    assert {contrast(paper, "#000000") < contrast(paper, "#ffffff") for _, paper in colours} == {scheme == "dark"}
+    assert min(contrast(text, paper) for text, paper in colours) >= 4.5  # WCAG AA
+    page.locator("svg[role=img] text").first.evaluate("(one, paper) => one.style.fill = paper", colours[0][1])
+    assert min(contrast(text, paper) for text, paper in page.evaluate(COLOURS)) == 1  # what cannot be read is caught
+    page.close()
 
 
 def test_the_report_page_is_whole_without_a_network(tmp_path: Path, watched: Watched) -> None:
