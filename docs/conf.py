@@ -133,7 +133,7 @@ autodoc_mock_imports = [] if importlib.util.find_spec("torch") else ["torch"]
 #: Names of other projects, whose inventories are on the network.
 nitpick_ignore_regex = [
     (r"py:.*", r"(numpy|np|scipy|sympy|matplotlib|hypothesis|st|pathlib|fractions|numbers|typing|types)\..*"),
-    (r"py:.*", r".*~?collections\.abc\..*|Axes"),
+    (r"py:.*", r".*~?collections\.abc\..*|Axes|Figure"),
 ]
 
 

@@ -60,9 +60,9 @@ def measured(cell: Cell, setting: Setting) -> dict[str, Any]:
     """The own-density K=1 terms of every seed's model on held-out data, and its audit where the law is known.
 
     Returns:
-        Lists over seeds, in nats: ``elbo``, ``standard_error``, ``kl``, ``distortion`` by modality; with a law also
-        ``loss``, which is ``-H(X) - L`` from the paired differences ``L(x) - ln p(x)``, ``loss_error`` and ``verdict``.
-        For objectives that are sums over subsets these are of that sum.
+        Lists over seeds in nats, which are ``elbo``, ``standard_error``, ``kl``, ``distortion`` by modality; with a law
+        also ``loss``, which is ``-H(X) - L`` from the paired differences ``L(x) - ln p(x)``, ``loss_error`` and
+        ``verdict``. For objectives that are sums over subsets these are of that sum.
     """
     return setting.kept(
         f"{cell.dataset.name}-{cell.architecture.model}",
