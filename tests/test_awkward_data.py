@@ -267,7 +267,7 @@ def test_a_period_that_divides_the_blocks_has_room_all_the_same():
         ({"y": 1e-320}, {"estimator": "neighbours"}, "column 'y' varies by .*: rescale it"),
         ({}, {"block": 2.5}, "block=2.5: give a whole number of rows"),
         ({}, {"block": "a"}, "block='a': give a whole number of rows"),
-        ({}, {"confidence": "a"}, "confidence 'a': give a number between 0 and 1"),
+        ({}, {"confidence": "a"}, "confidence a: give a number between 0 and 1"),
         ({}, {"confidence": None}, "confidence None: give a number between 0 and 1"),
     ],
 )
