@@ -264,7 +264,7 @@ def _rows_said(data: PartlyObserved) -> str:
     said = few if len(counts) <= 15 else f"from {min(counts.values())} to {max(counts.values())}"
     return (
         f"rows lack modalities, and each entropy is from the rows that have all it needs ({said}, of {data.n} rows); "
-        f"{ASSUMED}, no number has an interval, and what cannot be below zero may be so by chance"
+        f"{ASSUMED}, and what cannot be below zero may be so by chance"
     )
 
 

@@ -74,7 +74,7 @@ class NeighbourInterval:
         """This interval, or none where neighbourhoods of two sizes disagree or symbols are rare."""
         if rare := self._rare(functional):
             return NoInterval(f"no interval: {rare}; use more rows or coarser symbols")
-        shift, error = abs(float(self._shifts(functional).mean())), self._error(functional)
+        shift, error = abs(float(self._shifts(functional).mean())), self.standard_error(functional)
         if shift <= MAX_SHIFT * error:
             return self
         return NoInterval(
@@ -86,7 +86,7 @@ class NeighbourInterval:
     def __call__(self, functional: Functional, confidence: float) -> tuple[float, float]:
         """Lower and upper end at a confidence in (0, 1)."""
         degrees = math.ceil(self.n / self.block) - 1
-        half = float(stdtrit(degrees, 0.5 + confidence / 2)) * self._error(functional)
+        half = float(stdtrit(degrees, 0.5 + confidence / 2)) * self.standard_error(functional)
         dimension = max(map(len, self.continuous.values()))
         shifts = self._shifts(functional)
         shift = abs(float(shifts.mean())) + _SURE * float(shifts.std(ddof=1)) * math.sqrt(self.block / self.n)
@@ -122,7 +122,8 @@ class NeighbourInterval:
             return "symbols that occur a few times make up too much of the variance"
         return ""
 
-    def _error(self, functional: Functional) -> float:
+    def standard_error(self, functional: Functional) -> float:
+        """Of the value, not counting its bias."""
         rows = self._rows(functional)
         noise = 0.0
         share: dict[int, float] = {}

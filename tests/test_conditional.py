@@ -213,6 +213,11 @@ def test_the_standard_error_of_rows_with_common_parts_is_the_true_one():
     assert np.mean(naive) < 0.5 * true
 
 
+def test_rows_that_all_show_the_same_have_no_limit():
+    with pytest.raises(InputError, match="all held-out examples show the same"):
+        upper_limit(losses(np.arange(50.0), np.zeros((50, 1), dtype=int)), 0.95)
+
+
 class OnTrainingRows(Fitting):
     """A fault: all rows fit predictors, calibrate them, and are judged by them."""
 

@@ -267,7 +267,7 @@ def test_rows_that_depend_on_each_other_widen_the_interval():
     errors = []
     for block in (1, 4):
         h = estimate(data, block=block).entropies
-        errors.append(h.interval._error(Functional(h.names, {0b10: 1})))
+        errors.append(h.interval.standard_error(Functional(h.names, {0b10: 1})))
     assert 1.5 < errors[1] / errors[0] < 2.2
 
 

@@ -6,14 +6,17 @@ import math
 from dataclasses import replace
 
 import numpy as np
+from scipy.special import ndtri
 
 from bounds.collinearity import named
-from bounds.copula_check import unlike_gaussian
+from bounds.copula_check import FALSE_ALARMS, unlike_gaussian
 from bounds.errors import InputError, NoEstimateError
 from bounds.estimators.base import Estimate, tied
 from bounds.estimators.discrete import DISCRETE, estimate_discrete
 from bounds.estimators.gaussian import GAUSSIAN, estimate_gaussian
-from bounds.estimators.neighbours import MAX_DIMENSION, MIN_ROWS, NEIGHBOURS, estimate_neighbours
+from bounds.estimators.neighbours import MAX_COUNTS, MAX_DIMENSION, MIN_ROWS, NEIGHBOURS, estimate_neighbours
+from bounds.functional import Functional
+from bounds.neighbour_interval import NeighbourInterval
 from bounds.progress import Track, no_progress
 from bounds.row_order import alike_neighbours
 from bounds.samples import Samples
@@ -23,6 +26,8 @@ ESTIMATORS: tuple[str, ...] = ("auto", *DISCRETE, *GAUSSIAN, NEIGHBOURS)
 INTERVALS = ("auto", "guaranteed")
 
 _NEIGHBOURS_FOR = ("continuous", "mixed")
+#: Rows up to which neighbours are asked whether they contradict a copula: a second or two.
+_MOST_COMPARED = 100_000
 #: Numbers of which squares, or distances, are floating-point numbers vary more than this.
 _LEAST_SQUARE, _LEAST_DISTANCE = 1e-152, 1e-305
 #: Rows for each dimension below which ``auto`` shrinks the covariance.
@@ -42,7 +47,7 @@ def estimate(
     ``auto`` takes Chao-Wang-Jost for discrete data, and for continuous data a Gaussian copula, or a Gaussian with
     Ledoit-Wolf shrinkage where columns have many ties or there are fewer than 5 rows a column. Data with columns of
     both kinds get nearest neighbours, and so do up to 3 continuous columns whose ranks are not those of a Gaussian
-    copula.
+    copula, or whose total correlation from neighbours contradicts it.
 
     Args:
         data: rows, or statistics that stand for them: joint counts for the estimators of discrete data, moments for
@@ -136,11 +141,33 @@ def _choose(samples: Samples | JointCounts | Moments) -> tuple[str, str]:
         return "gaussian-shrinkage", f"fewer than {ROWS_PER_DIMENSION} rows a column ({samples.n} for {dimension})"
     if tied(samples):
         return "gaussian-shrinkage", "columns with many ties have no ranks for a copula"
-    if (
-        dimension <= MAX_DIMENSION
-        and samples.n >= MIN_ROWS
-        and (found := unlike_gaussian(np.column_stack(samples.columns)))
-    ):
-        pair = named([samples.layout.unit_names[v] for v in found])
-        return NEIGHBOURS, f"continuous data, and the ranks of {pair} are not those of a Gaussian copula"
+    if why := _no_copula(samples):
+        return NEIGHBOURS, f"continuous data, and {why}"
     return "gaussian-copula", "continuous data without many ties: assumes a Gaussian copula, nothing about the margins"
+
+
+def _no_copula(samples: Samples) -> str:
+    """Why few columns have no Gaussian copula, where neighbours can serve them; nothing if they may have one."""
+    dimension, n = len(samples.columns), samples.n
+    if not (2 <= dimension <= MAX_DIMENSION and n >= MIN_ROWS and n * len(samples.layout.unit_masks) <= MAX_COUNTS):
+        return ""
+    pair = unlike_gaussian(np.column_stack(samples.columns))
+    if pair is not None:
+        return f"the ranks of {named([samples.layout.unit_names[v] for v in pair])} are not those of a Gaussian copula"
+    if n > _MOST_COMPARED:
+        return ""
+    alone = Samples.from_arrays({f"X{i}": column for i, column in enumerate(samples.columns)}, source=samples.source)
+    correlation = Functional(alone.names, {**{1 << i: 1 for i in range(dimension)}, (1 << dimension) - 1: -1})
+    try:
+        near = estimate_neighbours(alone, "").entropies
+        model = estimate_gaussian(alone, "gaussian-copula", "").entropies.evaluate(correlation)
+    except InputError:  # which cannot be compared
+        return ""
+    # neighbours are biased towards less dependence, so more of it is no bias
+    assert isinstance(near.interval, NeighbourInterval)
+    found = near.evaluate(correlation, confidence=1 - FALSE_ALARMS)
+    more = float(found if found.value is not None else model) - float(model)
+    outside = found.low is not None and found.high is not None and not found.low <= float(model) <= found.high
+    if not outside and more <= float(ndtri(1 - FALSE_ALARMS)) * near.interval.standard_error(correlation):
+        return ""
+    return "neighbours, which need no model, contradict the total correlation of a Gaussian copula"

@@ -194,6 +194,8 @@ def upper_limit(losses: Losses, confidence: float) -> tuple[float, str]:
     count = len(losses.rows)
     if not math.isfinite(losses.largest):
         error, freedom = losses.standard_error()
+        if not freedom:
+            raise InputError("all held-out examples show the same, so nothing tells how far their mean may be off")
         return float(losses.rows.mean()) + float(stdtrit(freedom, confidence)) * error, "asymptotic"
     log_share = math.log(2 * len(losses.folds) / (1 - confidence))
     limit = 0.0

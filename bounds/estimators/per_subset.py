@@ -39,7 +39,8 @@ def estimate_per_subset(data: PartlyObserved, estimator: str = "auto", *, track:
         raise InputError(f"{count} modalities: entropies per subset are estimated for at most {MAX_MODALITIES}")
     if data.filled.kind == "mixed":
         raise NoEstimateError(
-            "the data mix discrete and continuous columns and no estimator here supports that: declare types so that "
+            "the data mix discrete and continuous columns, which only rows that have everything support: use "
+            "--missing complete, declare types so that "
             "all columns are of one kind, or leave the others out"
         )
     values: dict[int, float] = {0: 0.0}
@@ -81,7 +82,8 @@ def estimate_per_subset(data: PartlyObserved, estimator: str = "auto", *, track:
         refusals=refusals,
         caveats=(*chosen.entropies.caveats, caveat),
     )
-    return Estimate(entropies, chosen.estimator, f"{chosen.choice}; each entropy from its own rows", tuple(warnings))
+    choice = chosen.choice.replace("else guaranteed", "else none")
+    return Estimate(entropies, chosen.estimator, f"{choice}; each entropy from its own rows", tuple(warnings))
 
 
 def _entries(data: PartlyObserved, subset: int) -> dict[int, int]:
