@@ -82,7 +82,7 @@ def test_up_to_three_columns_get_neighbours_and_more_a_warning():
 
 
 def test_neighbours_may_contradict_what_ranks_do_not_tell():
-    """A uniform column and the same with noise: the copula's number was 0.1 too small. Normal columns are left alone."""
+    """A uniform column and the same with noise: the copula's number was 0.1 too small. Normal columns keep theirs."""
     rng = np.random.default_rng(5)
     x = rng.random(2000)
     pair = {"x": x, "y": x + 0.05 * rng.normal(size=2000)}
