@@ -22,7 +22,10 @@ ATOM_ROWS = 10
 DISTINCT_SHARE = 0.9
 
 #: What an error about missing values offers.
-RULES_OFFERED = "or declare a rule (--missing complete: whole rows only; per-subset: each entropy from the rows it has)"
+RULES_OFFERED = (
+    "or declare a rule (--missing complete: whole rows only; of bounds irreducible also per-subset: each entropy from "
+    "the rows it has)"
+)
 
 #: The same where rows are not kept.
 COMPLETE_OFFERED = "or use the rows that have everything (--missing complete)"
