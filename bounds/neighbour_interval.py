@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.special import polygamma, stdtrit
@@ -14,9 +15,12 @@ from bounds.discrete_entropy import richness
 from bounds.functional import Functional
 from bounds.intervals import NoInterval
 from bounds.quantity import Guarantee
+from bounds.subsets import members
 
 #: Standard errors between the values with the k-th and the 2k-th neighbour beyond which the bias is taken to be large.
 MAX_SHIFT = 1.0
+#: Standard errors between the value and that from smaller cubes beyond which something is finer than the cubes.
+MAX_APART = 4.0
 #: Standard errors to the upper limit of that difference, of 95 % confidence.
 _SURE = 1.645
 
@@ -35,6 +39,10 @@ class NeighbourInterval:
     over ``2^(1/D) - 1``: both ends are moved out by its upper limit, since it may have been small by chance. Where the
     difference is more than ``MAX_SHIFT`` standard errors there is no interval.
 
+    Dependence may be finer than the cubes of all columns, and then cubes of two sizes agree that there is none. Cubes
+    in the columns of a subset alone are smaller. Where the total correlation of some subset is there more than
+    ``MAX_APART`` standard errors away, what contains the subset has no interval.
+
     Rows whose symbols are rare have few in their cubes, and symbols never seen have none. So an interval also asks, as
     :class:`bounds.delta_method.DiscreteInterval`, for rows enough for each joint symbol, and that those seen a few
     times make up little of the variance.
@@ -44,6 +52,7 @@ class NeighbourInterval:
         local: subset bitmask to ``(N,)``, the terms of each row.
         noise: subset bitmask to the mean of ``psi'(n_A)``.
         wider: subset bitmask to the terms from the ``2k``-th neighbours.
+        alone: subset bitmask to the terms of its total correlation from cubes in its columns alone, which are smaller.
         continuous: subset bitmask to its continuous columns.
         symbols: subset bitmask to ``(N,)``, the joint symbol of each row, as whole numbers without gaps.
         neighbour: ``k``.
@@ -54,6 +63,7 @@ class NeighbourInterval:
     local: Mapping[int, np.ndarray]
     noise: Mapping[int, float]
     wider: Mapping[int, np.ndarray]
+    alone: Mapping[int, np.ndarray]
     continuous: Mapping[int, tuple[int, ...]]
     symbols: Mapping[int, np.ndarray]
     neighbour: int
@@ -75,6 +85,12 @@ class NeighbourInterval:
         if rare := self._rare(functional):
             return NoInterval(f"no interval: {rare}; use more rows or coarser symbols")
         shift, error = abs(float(self._shifts(functional).mean())), self.standard_error(functional)
+        for subset, apart in self._finer.items():
+            if any(mask & subset == subset for mask in functional.masks):
+                return NoInterval(
+                    f"no interval: the smaller cubes of fewer columns give another dependence, {apart:.2g} standard "
+                    "errors away, so something is finer than the cubes of all columns; use more rows or fewer columns"
+                )
         if shift <= MAX_SHIFT * error:
             return self
         return NoInterval(
@@ -106,6 +122,22 @@ class NeighbourInterval:
         wide = _sum(functional, self.wider, self.n)
         wide -= self._rows(functional)
         return wide
+
+    @cached_property
+    def _finer(self) -> dict[int, float]:
+        """Subsets whose total correlation is another in cubes of their own, and by how many standard errors."""
+        found = {}
+        for mask, rows in self.alone.items():
+            units = [1 << unit for unit in members(mask)]
+            if not all(one in self.local for one in units):
+                continue
+            names = tuple(f"u{unit}" for unit in range(mask.bit_length()))
+            correlation = Functional(names, {**dict.fromkeys(units, 1), mask: -1})
+            difference = abs(float(rows.mean()) - self._value(correlation))
+            error = math.hypot(self.standard_error(correlation), float(rows.std()) / math.sqrt(self.n))
+            if difference > MAX_APART * error:
+                found[mask] = difference / error
+        return found
 
     def _rare(self, functional: Functional) -> str:
         """Why symbols are too rare for an interval; nothing if they are not."""

@@ -141,6 +141,7 @@ def _choose(samples: Samples | JointCounts | Moments) -> tuple[str, str]:
         return "gaussian-shrinkage", f"fewer than {ROWS_PER_DIMENSION} rows a column ({samples.n} for {dimension})"
     if tied(samples):
         return "gaussian-shrinkage", "columns with many ties have no ranks for a copula"
+    _check_scales(samples, _LEAST_SQUARE)
     if why := _no_copula(samples):
         return NEIGHBOURS, f"continuous data, and {why}"
     return "gaussian-copula", "continuous data without many ties: assumes a Gaussian copula, nothing about the margins"

@@ -62,15 +62,18 @@ def estimate_neighbours(samples: Samples, reason: str, block: int = 1, track: Tr
     local: dict[int, np.ndarray] = {}
     noise: dict[int, float] = {}
     wider: dict[int, np.ndarray] = {}
+    alone: dict[int, np.ndarray] = {}
     for mask in track(layout.unit_masks, "entropies", len(layout.unit_masks)):
         own = layout.variables_of_units(mask)
         local[mask], counts = view.terms(own, near)
         noise[mask] = float(polygamma(1, counts).mean()) if own else 0.0
         wider[mask] = view.terms(own, wide)[0]
+        if 1 < len(own) < len(view.continuous) and view.kinds(own)[1]:
+            alone[mask] = view.alone(own)
     values = {mask: float(terms.mean()) for mask, terms in local.items()}
     continuous = {mask: view.kinds(layout.variables_of_units(mask))[1] for mask in layout.unit_masks}
     symbols = {mask: view.groups(layout.variables_of_units(mask)) for mask in layout.unit_masks}
-    interval = NeighbourInterval(n, local, noise, wider, continuous, symbols, NEIGHBOUR, block)
+    interval = NeighbourInterval(n, local, noise, wider, alone, continuous, symbols, NEIGHBOUR, block)
     vector = EntropyVector.over_units(
         layout,
         values,
@@ -102,8 +105,6 @@ class _View:
 
     @classmethod
     def of(cls, samples: Samples, steps: Sequence[float]) -> _View:
-        from scipy.spatial import cKDTree
-
         continuous = [not alphabet for alphabet in samples.alphabets]
         rng = np.random.default_rng(0)  # the same data have the same estimate
         bent = [
@@ -111,9 +112,7 @@ class _View:
             for column, smooth, step in zip(samples.columns, continuous, steps, strict=True)
         ]
         rows = np.column_stack([column for column, _ in bent])
-        reach = 2 * NEIGHBOUR
-        distances = cKDTree(rows).query(rows, reach + 1, p=np.inf)[0][:, 1:]
-        distances = np.where(distances < _SPACING / 2, distances, np.nan)
+        distances = _distances(rows, 2 * NEIGHBOUR)
         few = np.isnan(distances[:, NEIGHBOUR - 1]).mean()
         if few > MAX_UNSEEN:
             raise InputError(
@@ -158,6 +157,17 @@ class _View:
             every += chao_wang_jost(sizes) - (digamma(n) - sizes @ digamma(sizes) / n)
         return every, counts
 
+    def alone(self, own: Sequence[int]) -> np.ndarray:
+        """``(N,)``, what each row adds to the total correlation of some columns, by cubes in these columns alone."""
+        rows = self.rows[:, own]
+        kinds = [self.continuous[v] for v in own]
+        view = _View(rows, self.log_slopes[:, own], kinds, _distances(rows, NEIGHBOUR))
+        cubes = view.cubes(NEIGHBOUR)
+        total = -view.terms(range(len(own)), cubes)[0]
+        for v in range(len(own)):
+            total += view.terms([v], cubes)[0]
+        return total
+
     def kinds(self, own: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Which of some columns have symbols, and which numbers."""
         return tuple(v for v in own if not self.continuous[v]), tuple(v for v in own if self.continuous[v])
@@ -170,6 +180,14 @@ class _View:
         if symbols not in self._groups:
             self._groups[symbols] = np.unique(self.rows[:, symbols], axis=0, return_inverse=True)[1].reshape(-1)
         return self._groups[symbols]
+
+
+def _distances(rows: np.ndarray, reach: int) -> np.ndarray:
+    """``(N, reach)`` to the next neighbours with the same symbols, NaN where there are fewer."""
+    from scipy.spatial import cKDTree
+
+    found = cKDTree(rows).query(rows, reach + 1, p=np.inf)[0][:, 1:]
+    return np.where(found < _SPACING / 2, found, np.nan)
 
 
 def _counts(groups: np.ndarray, smooth: np.ndarray, found: np.ndarray, radius: np.ndarray) -> np.ndarray:
