@@ -364,7 +364,8 @@ def main() -> None:
     kept = options.out or harness.RESULTS / "interval_coverage.json"
     if options.laws and kept.exists():
         before = json.loads(kept.read_text())["rows"]
-        rows += [row for row in before if row["law"] not in chosen or row["n"] not in sizes]
+        made = {(law, n, interval) for law, n, _, interval in work}
+        rows += [row for row in before if (row["law"], row["n"], row["interval"]) not in made]
     summary = list(_summary(rows, repetitions))
     harness.table([["interval", "promise", "numbers", "least coverage", "where"], *map(_shown, summary)])
     results = {

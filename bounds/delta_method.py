@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
 
@@ -19,10 +19,10 @@ from bounds.quantity import Guarantee
 
 #: Rows for each joint symbol, seen or by Chao's estimate not seen, below which no asymptotic interval is claimed.
 MIN_ROWS_PER_SYMBOL = 10
-#: Joint symbols that occur less often than this ...
+#: How often a symbol is seen a few times, see :func:`rarity`.
 FEW = 5
-#: ... may make up this share of the variance.
-MAX_SHARE_OF_FEW = 0.1
+#: How far the variance may rest on rare symbols.
+MAX_RARITY = 0.5
 #: Share of the half-width by which two corrections of the bias may differ. It also picks draws, so it is strict.
 MAX_SHIFT = 0.08
 #: An event of probability ``RARE / N`` is missed by ``N`` rows with probability 5 %.
@@ -47,11 +47,14 @@ class DiscreteInterval:
     a standardised chi-square with one degree of freedom, whose tail is the longest. It is wide rather than narrow where
     the second term is all there is, for the estimate of ``s_1`` then contains part of it.
 
-    It is claimed where each entropy of ``F`` has :data:`MIN_ROWS_PER_SYMBOL` rows for each symbol, symbols seen less
-    than :data:`FEW` times make up at most :data:`MAX_SHARE_OF_FEW` of the variance of the influence, the corrections of
-    Miller and Madow and of Chao, Wang and Jost differ by at most :data:`MAX_SHIFT` of the half-width, and what was too
-    rare to be seen (:data:`RARE`) cannot matter: all symbols that the columns allow were seen, or ``(RARE / N) ln N``
-    is less than the half-width. These limits are from the simulations of ``benchmarks/interval_coverage.py``.
+    It is claimed where each entropy of ``F`` has :data:`MIN_ROWS_PER_SYMBOL` rows for each symbol, the
+    :func:`rarity` of the symbols that make up the variance of the influence is at most :data:`MAX_RARITY`, the
+    corrections of Miller and Madow and of Chao, Wang and Jost differ by at most :data:`MAX_SHIFT` of the half-width,
+    and what was too rare to be seen (:data:`RARE`) cannot matter: all symbols that the columns allow were seen, or
+    ``(RARE / N) ln N`` is less than the half-width. Draws that just pass are a selection: their rare symbols came up
+    often, and the value is off in the same direction. So the interval is widened by the rarity, as a share; near the
+    limit that is a half, elsewhere little. The limits are from the simulations of
+    ``benchmarks/interval_coverage.py``.
 
     Args:
         table: the empirical law of the rows.
@@ -90,7 +93,8 @@ class DiscreteInterval:
         centre = math.fsum(c * miller_madow(counts[mask]) for mask, c in coefficients.items())
         other = math.fsum(c * chao_wang_jost(counts[mask]) for mask, c in coefficients.items())
         influence = self.table.influence(coefficients)
-        if self._share_of_few(influence, everything) > MAX_SHARE_OF_FEW:
+        rare = rarity(self.table.share * influence**2, self.table.counts(everything)[self.table.symbol(everything)])
+        if rare > MAX_RARITY:
             return None
         first = math.sqrt(float(self.table.share @ influence**2) / (n - 1))
         found = AsymptoticInterval(centre, first, self.table.second_order(coefficients, n))
@@ -100,14 +104,21 @@ class DiscreteInterval:
             return None
         if not self.table.all_seen(everything) and RARE / n * math.log(n) > half:
             return None
-        return found
+        return replace(found, rarity=rare)
 
-    def _share_of_few(self, influence: np.ndarray, everything: int) -> float:
-        """The share of the variance of the influence that is due to joint rows seen a few times."""
-        parts = self.table.share * influence**2
-        total = float(parts.sum())
-        few = self.table.counts(everything)[self.table.symbol(everything)] < FEW
-        return float(parts[few].sum()) / total if total else 0.0
+
+def rarity(parts: np.ndarray, times: np.ndarray) -> float:
+    """How far a variance rests on symbols seen a few times, from 0, not at all, to 1, on nothing else.
+
+    Args:
+        parts: ``(R,)``, what each adds to the variance.
+        times: ``(R,)``, how often its symbol was seen; a part counts by ``min(1, FEW / times)``.
+
+    >>> rarity(np.array([1.0, 3.0]), np.array([2, 50]))
+    0.325
+    """
+    total = float(parts.sum())
+    return float(parts @ np.minimum(1.0, FEW / times)) / total if total else 0.0
 
 
 @dataclass(frozen=True)
@@ -118,11 +129,13 @@ class AsymptoticInterval:
         centre: the value, its bias corrected.
         first: standard error of the mean influence.
         second: standard deviation of the quadratic term.
+        rarity: how far the variance rests on rare symbols; the interval is wider by this share.
     """
 
     centre: float
     first: float
     second: float
+    rarity: float = 0.0
 
     guarantee: Guarantee = "asymptotic"
     method: str = "interval by the delta method to second order, for large N; assumes independent rows"
@@ -135,7 +148,8 @@ class AsymptoticInterval:
     def half_width(self, confidence: float) -> float:
         """Half the width at a confidence in (0, 1)."""
         normal = float(ndtri(0.5 + confidence / 2))
-        return math.hypot(normal * self.first, second_order_quantile(confidence) * self.second)
+        half = math.hypot(normal * self.first, second_order_quantile(confidence) * self.second)
+        return half * (1 + self.rarity)
 
 
 def second_order_quantile(confidence: float) -> float:

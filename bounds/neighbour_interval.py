@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from scipy.special import polygamma, stdtrit
 
-from bounds.delta_method import FEW, MAX_SHARE_OF_FEW, MIN_ROWS_PER_SYMBOL
+from bounds.delta_method import MAX_RARITY, MIN_ROWS_PER_SYMBOL, rarity
 from bounds.discrete_entropy import richness
 from bounds.functional import Functional
 from bounds.intervals import NoInterval
@@ -44,8 +44,8 @@ class NeighbourInterval:
     ``MAX_APART`` standard errors away, what contains the subset has no interval.
 
     Rows whose symbols are rare have few in their cubes, and symbols never seen have none. So an interval also asks, as
-    :class:`bounds.delta_method.DiscreteInterval`, for rows enough for each joint symbol, and that those seen a few
-    times make up little of the variance.
+    :class:`bounds.delta_method.DiscreteInterval`, for rows enough for each joint symbol, and that the variance rests
+    little on rare ones, and is wider by how far it does.
 
     Args:
         n: number of rows.
@@ -103,6 +103,7 @@ class NeighbourInterval:
         """Lower and upper end at a confidence in (0, 1)."""
         degrees = math.ceil(self.n / self.block) - 1
         half = float(stdtrit(degrees, 0.5 + confidence / 2)) * self.standard_error(functional)
+        half *= 1 + self._rarity(functional)
         dimension = max(map(len, self.continuous.values()))
         shifts = self._shifts(functional)
         shift = abs(float(shifts.mean())) + _SURE * float(shifts.std(ddof=1)) * math.sqrt(self.block / self.n)
@@ -141,18 +142,18 @@ class NeighbourInterval:
 
     def _rare(self, functional: Functional) -> str:
         """Why symbols are too rare for an interval; nothing if they are not."""
-        finest = np.zeros(self.n, dtype=np.intp)
         for mask, _ in _terms(functional):
-            counts = np.bincount(self.symbols[mask])
-            if richness(counts) * MIN_ROWS_PER_SYMBOL > self.n:
+            if richness(np.bincount(self.symbols[mask])) * MIN_ROWS_PER_SYMBOL > self.n:
                 return f"fewer than {MIN_ROWS_PER_SYMBOL} rows for each joint symbol"
-            if len(counts) > finest.max() + 1:
-                finest = self.symbols[mask]
-        parts = (self._rows(functional) - self._value(functional)) ** 2
-        few = np.bincount(finest)[finest] < FEW
-        if parts[few].sum() > MAX_SHARE_OF_FEW * parts.sum():
+        if self._rarity(functional) > MAX_RARITY:
             return "symbols that occur a few times make up too much of the variance"
         return ""
+
+    def _rarity(self, functional: Functional) -> float:
+        """How far the variance rests on rare symbols."""
+        finest = max((self.symbols[mask] for mask, _ in _terms(functional)), key=np.max)
+        parts = (self._rows(functional) - self._value(functional)) ** 2
+        return rarity(parts, np.bincount(finest)[finest])
 
     def standard_error(self, functional: Functional) -> float:
         """Of the value, not counting its bias."""

@@ -10,7 +10,7 @@ from operator import or_
 
 import numpy as np
 
-from bounds.delta_method import FEW, MAX_SHARE_OF_FEW, MAX_SHIFT, MIN_ROWS_PER_SYMBOL, RARE, AsymptoticInterval
+from bounds.delta_method import MAX_RARITY, MAX_SHIFT, MIN_ROWS_PER_SYMBOL, RARE, AsymptoticInterval, rarity
 from bounds.discrete_entropy import chao_wang_jost, miller_madow, richness
 from bounds.functional import Functional
 from bounds.intervals import NoInterval
@@ -69,7 +69,9 @@ class PerSubsetInterval:
             logs = np.log(counts / len(rows))[symbols]
             influence[rows] -= c * (logs - logs.mean()) / len(rows)
         parts = influence**2
-        if self._share_of_few(parts, everything) > MAX_SHARE_OF_FEW:
+        rows, symbols = self._rows(everything)
+        rare = rarity(parts[rows], np.bincount(symbols)[symbols])
+        if rare > MAX_RARITY:
             return NoInterval("no interval: symbols that occur a few times make up too much of the variance")
         found = AsymptoticInterval(
             centre,
@@ -85,7 +87,7 @@ class PerSubsetInterval:
         n = self._complete.n
         if not self._complete.all_seen(everything) and RARE / n * math.log(n) > half:
             return NoInterval("no interval: what is too rare to be seen could matter")
-        return found
+        return replace(found, rarity=rare)
 
     def _rows(self, mask: int) -> tuple[np.ndarray, np.ndarray]:
         """The rows that have all of some units, and their joint symbols there."""
@@ -106,13 +108,6 @@ class PerSubsetInterval:
         """The law of the complete rows, if there are two."""
         rows = self.data.rows((1 << len(self.data.names)) - 1)
         return JointTable(self._cases(rows)) if len(rows) > 1 else None
-
-    def _share_of_few(self, parts: np.ndarray, everything: int) -> float:
-        """The share of the variance that is due to joint symbols seen a few times."""
-        rows, symbols = self._rows(everything)
-        total = float(parts[rows].sum())
-        few = np.bincount(symbols)[symbols] < FEW
-        return float(parts[rows][few].sum()) / total if total else 0.0
 
     def _second_order(self, coefficients: Mapping[int, float]) -> float:
         """Standard deviation of the quadratic term."""
