@@ -222,8 +222,8 @@ WRONG = {
         "second.parquet: column 'z' is not in the other parts",
     ),
     "another type": (
-        {"a": [0.5, 1.5], "b": ["x", "y"]},
-        "second.parquet: column 'a' holds numbers here and whole numbers in other parts",
+        {"a": ["0", "1"], "b": ["x", "y"]},
+        "second.parquet: column 'a' holds text here and whole numbers in other parts",
     ),
     "missing values": (
         {"a": [0, None], "b": ["x", "y"]},
@@ -240,6 +240,38 @@ def test_a_part_with_the_wrong_data_is_named_and_never_left_out(tmp_path, second
     parts = pair(tmp_path, second)
     with pytest.raises(InputError, match=message):
         stream(parts, skip_damaged=skip)
+
+
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+@pytest.mark.parametrize("engine", ["stream", "dask"])
+def test_whole_numbers_here_and_fractions_there_are_numbers(tmp_path, order, engine) -> None:
+    """As pandas writes whole numbers: as int64 where there is no gap, as doubles where there is one."""
+    if engine == "dask":
+        pytest.importorskip("distributed", reason="Dask is not installed (extra: distributed)")
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 4, (2, 60))
+    gap = a[40:].astype(float)
+    gap[3] = math.nan
+    whole = write_part(tmp_path / "whole.parquet", {"a": [*a[:40].tolist(), *gap.tolist()], "b": b.tolist()})
+    first = write_part(tmp_path / "1.parquet", {"a": a[:40].tolist(), "b": b[:40].tolist()})
+    second = write_part(tmp_path / "2.parquet", {"a": gap.tolist(), "b": b[40:].tolist()})
+    parts = [first, second][order]
+    found = stream(parts, missing="complete", engine=engine, keep=tmp_path / "kept")
+    assert found.statistics.n == 59
+    assert_same(found.statistics, read(whole, missing="complete"))
+    assert found.warnings[0].startswith("59 of 60 rows")
+    with pytest.raises(InputError, match=r"2\.parquet: column 'a' (is NaN|has values that are NaN)"):
+        stream(parts, engine=engine)
+
+
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+def test_whole_numbers_that_fractions_elsewhere_would_spoil_are_refused(tmp_path, order) -> None:
+    first = write_part(tmp_path / "1.parquet", {"a": [2**53 + 1, 1] * 20, "b": [0, 1] * 20})
+    second = write_part(tmp_path / "2.parquet", {"a": [0.5, 1.5], "b": [0, 1]})
+    with pytest.raises(InputError, match=r"1\.parquet: column 'a' holds whole numbers beyond 2\^53"):
+        stream([first, second][order])
+    last = write_part(tmp_path / "1.parquet", {"a": [2**53, -(2**53)] * 20, "b": [0, 1] * 20})
+    stream([last, second][order], types={"a": "discrete"})
 
 
 def test_columns_in_another_order_and_widths_of_numbers_are_the_same(tmp_path) -> None:

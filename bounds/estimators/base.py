@@ -22,14 +22,24 @@ MIN_DISTINCT = 0.5
 class Estimate:
     """Entropies from samples, and why they were got this way.
 
-    ``entropies`` are those of every subset of modalities, alone and with one more column: with columns as
-    decoder units. ``choice`` is one line for the report.
+    Attributes:
+        entropies: those of every subset of modalities, alone and with one more column: with columns as decoder units.
+        estimator: its name.
+        reason: why it was chosen.
+        intervals: of which kind they are, where that depends on the data.
+        warnings: what to know about the numbers.
     """
 
     entropies: EntropyVector
     estimator: str
-    choice: str
+    reason: str
+    intervals: str = ""
     warnings: tuple[str, ...] = ()
+
+    @property
+    def choice(self) -> str:
+        """One line for the report."""
+        return f"{self.estimator}: {self.reason}" + (f"; intervals {self.intervals}" if self.intervals else "")
 
 
 def tied(samples: Samples) -> list[str]:

@@ -21,6 +21,8 @@ from bounds.progress import Track, no_progress
 from bounds.statistics import JointCounts
 from bounds.subsets import members
 
+#: What the asymptotic intervals are, and what there is elsewhere.
+WHERE_ENOUGH = "asymptotic where there are rows enough, else {}"
 #: Above this a number of symbols is no floating-point number.
 _MOST_LOG_SYMBOLS = 700.0
 DISCRETE = ("plug-in", "miller-madow", "chao-shen", "chao-wang-jost", "nsb", "nsb-unknown")
@@ -92,9 +94,9 @@ def estimate_discrete(
         refusals=refusals,
         caveats=_binned(table),
     )
-    intervals = "asymptotic where there are rows enough, else " + ("none" if block > 1 else "guaranteed")
+    intervals = WHERE_ENOUGH.format("none" if block > 1 else "guaranteed")
     intervals = "guaranteed" if interval == "guaranteed" else intervals
-    return Estimate(vector, estimator, f"{estimator}: {reason}; intervals {intervals}", tuple(warnings))
+    return Estimate(vector, estimator, reason, intervals, tuple(warnings))
 
 
 def _interval(

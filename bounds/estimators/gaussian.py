@@ -103,7 +103,7 @@ def _estimate(
     warnings: Sequence[str],
 ) -> Estimate:
     vector = EntropyVector.over_units(layout, values, "differential", method=f"{estimator}, N={n}", interval=interval)
-    return Estimate(vector, estimator, f"{estimator}: {reason}", tuple(warnings))
+    return Estimate(vector, estimator, reason, warnings=tuple(warnings))
 
 
 def _unlike(data: np.ndarray, names: Sequence[str]) -> list[str]:

@@ -82,7 +82,7 @@ def estimate_neighbours(samples: Samples, reason: str, block: int = 1, track: Tr
         interval=interval,
         caveats=_rounded(layout, steps),
     )
-    return Estimate(vector, NEIGHBOURS, f"{NEIGHBOURS}: {reason}")
+    return Estimate(vector, NEIGHBOURS, reason)
 
 
 @dataclass(frozen=True, eq=False)

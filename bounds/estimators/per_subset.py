@@ -6,6 +6,7 @@ from bounds.entropies import EntropyVector, Kind
 from bounds.errors import InputError, NoEstimateError
 from bounds.estimators.base import Estimate
 from bounds.estimators.choice import estimate
+from bounds.estimators.discrete import WHERE_ENOUGH
 from bounds.intervals import NoInterval
 from bounds.missing import ASSUMED, PartlyObserved
 from bounds.per_subset_interval import PerSubsetInterval
@@ -82,8 +83,9 @@ def estimate_per_subset(data: PartlyObserved, estimator: str = "auto", *, track:
         refusals=refusals,
         caveats=(*chosen.entropies.caveats, caveat),
     )
-    choice = chosen.choice.replace("else guaranteed", "else none")
-    return Estimate(entropies, chosen.estimator, f"{choice}; each entropy from its own rows", tuple(warnings))
+    intervals = WHERE_ENOUGH.format("none") if kind == "discrete" else ""
+    reason = f"{chosen.reason}; each entropy from its own rows"
+    return Estimate(entropies, chosen.estimator, reason, intervals, tuple(warnings))
 
 
 def _entries(data: PartlyObserved, subset: int) -> dict[int, int]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from bounds.column_mapping import assign
-from bounds.columns import MAX_SYMBOLS, ColumnType
+from bounds.columns import EXACT_INTEGERS, MAX_SYMBOLS, ColumnType
 from bounds.errors import InputError
 from bounds.layout import Layout
 from bounds.samples import DeclaredTypes, Samples
@@ -20,6 +20,7 @@ from bounds.tables import NO_VALUES, parquet_cast
 
 #: SQL types in which the values of a column are compared: what one part holds another must hold too.
 Storage = Literal["BIGINT", "UBIGINT", "DOUBLE", "BOOLEAN", "VARCHAR"]
+_NUMBERS = ("BIGINT", "UBIGINT", "DOUBLE")
 
 #: Rows of the first part from which the kind of data is guessed; a wrong guess costs a second pass, no more.
 _FIRST_ROWS = 50_000
@@ -31,6 +32,18 @@ _MEANING = {
     "BOOLEAN": "truth values",
     "VARCHAR": "text",
 }
+
+
+class StorageError(Exception):
+    """A part holds numbers in another storage than planned, as where a gap made whole numbers fractions.
+
+    Attributes:
+        columns: names of those that have to be planned as ``DOUBLE``.
+    """
+
+    def __init__(self, columns: frozenset[str]) -> None:
+        super().__init__(f"{', '.join(sorted(columns))}: parts hold different types of numbers")
+        self.columns = columns
 
 
 @dataclass(frozen=True)
@@ -50,7 +63,7 @@ class PlannedColumn:
     @property
     def numeric(self) -> bool:
         """Whether it holds numbers."""
-        return self.storage in ("BIGINT", "UBIGINT", "DOUBLE")
+        return self.storage in _NUMBERS
 
     @property
     def settled(self) -> ColumnType | None:
@@ -74,6 +87,11 @@ class Plan:
     strict: bool
     complete: bool = False
 
+    def widened(self, names: frozenset[str]) -> Plan:
+        """The same with some columns of numbers as ``DOUBLE``."""
+        columns = tuple(replace(one, storage="DOUBLE") if one.name in names else one for one in self.columns)
+        return replace(self, columns=columns)
+
     @property
     def layout(self) -> Layout:
         """The layout that the same columns have in memory."""
@@ -88,6 +106,7 @@ class Plan:
 
         Raises:
             InputError: a part that lacks a column, has others, or stores one in another way.
+            StorageError: the plan has to be widened.
         """
         sql = self._expressions(part)
         chosen = ", ".join(f"{sql[column]} AS v{i}" for i, column in enumerate(columns))
@@ -119,12 +138,24 @@ class Plan:
             [(i, column.name, column.declared) for i, column in zip(positions, self.columns, strict=True)],
             self.complete,
         )
-        for column, (_, storage) in zip(self.columns, found, strict=True):
-            if storage and storage != column.storage:
+        wider = set()
+        for column, (sql, storage) in zip(self.columns, found, strict=True):
+            if not storage or storage == column.storage:
+                continue
+            if not (storage in _NUMBERS and column.numeric):
                 raise InputError(
                     f"{column.label} holds {_MEANING[storage]} here and {_MEANING[column.storage]} in other parts: "
                     "write all parts with the same type"
                 )
+            if column.storage != "DOUBLE":
+                wider.add(column.name)
+            elif part.row(f"count(*) FILTER ({sql} NOT BETWEEN -{EXACT_INTEGERS} AND {EXACT_INTEGERS})")[0]:
+                raise InputError(
+                    f"{column.label} holds whole numbers beyond 2^53, and another type of numbers in other parts, "
+                    "in which they lose digits: write all parts with the same type"
+                )
+        if wider:
+            raise StorageError(frozenset(wider))
         return {
             column: f"CAST({sql} AS {column.storage})" for column, (sql, _) in zip(self.columns, found, strict=True)
         }

@@ -30,7 +30,7 @@ from bounds.streaming.engines import Engine, OneByOne
 from bounds.streaming.keep import Kept
 from bounds.streaming.numbers import Numbers
 from bounds.streaming.parts import DamagedPartError, find_parts
-from bounds.streaming.plan import Plan, PlannedColumn, guess, make_plan
+from bounds.streaming.plan import Plan, PlannedColumn, StorageError, guess, make_plan
 from bounds.streaming.rows import RowCounts
 from bounds.streaming.symbols import SymbolCounts
 from bounds.streaming.tasks import Outcome, Statistic, Task, Wanted
@@ -120,8 +120,16 @@ class _Stream:
         self._left_out: dict[str, str] = {}
 
     def run(self, modalities: Sequence[str], types: Mapping[str, str] | None, complete: bool, source: str) -> Streamed:
-        """One pass if the guess of the types is right, otherwise one more with the right ones."""
+        """What the plan leads to, made anew if parts turn out to hold different types of numbers."""
         plan, kinds = self._plan(modalities, types, complete)
+        while True:
+            try:
+                return self._follow(plan, kinds, source)
+            except StorageError as error:
+                plan = plan.widened(error.columns)
+
+    def _follow(self, plan: Plan, kinds: dict[str, ColumnType], source: str) -> Streamed:
+        """One pass if the guess of the types is right, otherwise one more with the right ones."""
         found = self._pass(plan, kinds)
         decided = self._decide(plan, found)
         if decided != kinds or _mixed(kinds):
@@ -136,7 +144,7 @@ class _Stream:
             if self._decide(plan, found) != kinds:
                 raise InputError(_CHANGED.format(source))
         statistics = _built(plan, found, source)
-        notes = self._notes(plan, statistics) if complete else ()
+        notes = self._notes(plan, statistics) if plan.complete else ()
         warnings = tuple(f"left out, as it cannot be read: {cause}" for cause in self._left_out.values())
         return Streamed(statistics, warnings + notes)
 
@@ -179,13 +187,17 @@ class _Stream:
             try:
                 plan = plan or make_plan(part, modalities, types, counted, complete)
                 kinds = guess(part, plan) if plan else {}
+            except StorageError as error:
+                assert plan is not None
+                plan = plan.widened(error.columns)
+                kinds = guess(part, plan)
             except DamagedPartError as error:
                 damaged[part] = str(error)
                 continue
             if plan and kinds:
                 return plan, kinds
         if damaged:
-            self._check(Outcome(None, damaged, frozenset(damaged)))
+            self._check(Outcome(None, damaged, damaged=frozenset(damaged)))
         if not plan:
             raise InputError("no row is complete, as every part has a column without values: leave such columns out")
         raise self._few(plan, 0)
@@ -210,6 +222,8 @@ class _Stream:
 
     def _check(self, outcome: Outcome) -> None:
         """Leaves out damaged parts if that was asked for, and otherwise refuses, naming all of them."""
+        if outcome.wider:
+            raise StorageError(outcome.wider)
         if outcome.failures and not (self._skip and set(outcome.failures) <= outcome.damaged):
             causes = list(outcome.failures.values())
             if len(self._parts) == 1:

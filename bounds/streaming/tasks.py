@@ -15,7 +15,7 @@ from bounds.memory import check_fits
 from bounds.streaming.csv_types import CsvCounts
 from bounds.streaming.numbers import Accumulator, Numbers
 from bounds.streaming.parts import DamagedPartError, OpenPart, open_part
-from bounds.streaming.plan import Plan, PlannedColumn
+from bounds.streaming.plan import Plan, PlannedColumn, StorageError
 from bounds.streaming.rows import RowCounts
 from bounds.streaming.symbols import SymbolCounts, without_missing
 
@@ -44,18 +44,21 @@ class Outcome:
         statistic: of the parts that did not fail, ``None`` if all did.
         failures: parts and causes; ``damaged`` are those that may be left out, as nothing was read from them.
         damaged: parts among the failures that could not be read.
+        wider: columns that have to be planned as ``DOUBLE``, because parts hold different types of numbers.
     """
 
     statistic: Statistic | None
     failures: Mapping[str, str] = field(default_factory=dict)
     damaged: frozenset[str] = frozenset()
+    wider: frozenset[str] = frozenset()
 
     def merge(self, other: Outcome) -> Outcome:
         """What came of the parts of both."""
         pair = [one.statistic for one in (self, other) if one.statistic is not None]
         # Both come from the same task, so they are of one kind.
         merged = pair[0].merge(pair[1]) if len(pair) == 2 else pair[0] if pair else None  # type: ignore[arg-type]
-        return Outcome(merged, {**self.failures, **other.failures}, self.damaged | other.damaged)
+        failures = {**self.failures, **other.failures}
+        return Outcome(merged, failures, self.damaged | other.damaged, self.wider | other.wider)
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,9 @@ class Task:
         try:
             return Outcome(self._of(part))
         except DamagedPartError as error:
-            return Outcome(None, {part: str(error)}, frozenset([part]))
+            return Outcome(None, {part: str(error)}, damaged=frozenset([part]))
+        except StorageError as error:
+            return Outcome(None, {part: str(error)}, wider=error.columns)
         except InputError as error:
             return Outcome(None, {part: str(error)})
 
