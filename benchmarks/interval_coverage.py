@@ -74,7 +74,7 @@ CONFIDENCE = 0.95
 #: Whatever the promise: what a reader of reports experiences.
 ANY = "any"
 #: Which interval is given depends on the draw. Where one is given for a smaller share of draws, these are a selection.
-LEAST_SHARE = 0.25
+LEAST_SHARE = 0.1
 QUANTITIES = {
     "Delta": generative_discrepancy,
     "floor": distortion_floor,
