@@ -2,6 +2,7 @@
 
 from bounds.reference import ReferenceModel, reference_models
 from toy_models.coordinate_ascent import TabularFit, fit_tabular
+from toy_models.gaussian_encoder_fit import GaussianEncoderFit, fit_gaussian_encoders
 from toy_models.gaussian_expert_fit import ExpertFit, fit_experts
 from toy_models.gaussian_fit import Fit
 from toy_models.gaussian_fit import fit as fit_gaussian
@@ -32,6 +33,7 @@ __all__ = [
     "ExpertFit",
     "Fit",
     "GaussianEncoder",
+    "GaussianEncoderFit",
     "GaussianExpert",
     "Inequality",
     "LinearGaussianVAE",
@@ -45,6 +47,7 @@ __all__ = [
     "exact_encoders",
     "fit_experts",
     "fit_gaussian",
+    "fit_gaussian_encoders",
     "fit_tabular",
     "gaussian_terms",
     "objective",
