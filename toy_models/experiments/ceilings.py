@@ -18,6 +18,7 @@ from bounds.schemes import SubsetScheme
 from toy_models.datasets import Dataset, common_cause, equicorrelated
 from toy_models.experiments.cell import Cell, measured
 from toy_models.experiments.study import Experiment, Finding, Setting
+from toy_models.gaussian_encoder_fit import fit_gaussian_encoders
 from toy_models.gaussian_expert_fit import fit_experts
 from toy_models.models import MODELS, Architecture
 from toy_models.train import Training
@@ -25,12 +26,14 @@ from toy_models.train import Training
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: How near a model must come to a known optimum, in nats: affine networks, and networks of two layers on symbols.
-LINEAR, TABULAR = 0.01, 0.05
+#: How near a model must come to a known optimum, in nats: affine networks to the best linear model, networks of two
+#: layers on symbols to the best Gaussian encoders, and to the certified optimum, which is over any encoders.
+LINEAR, GAUSSIAN, CERTIFIED = 0.01, 0.02, 0.05
 #: Models whose training objective is the one that the optimum is of.
 OWN_DENSITY = ("mvae", "mmvae", "mopoe")
-#: Those of them that can have any encoders. MoPoE's are products of experts, which the certified optimum is not of.
-FREE = ("mvae", "mmvae")
+#: Those of them for which Gaussian encoders come that near to the certified optimum, up to so many modalities. MoPoE's
+#: subsets share experts, which costs more than that.
+CHEAP, MOST = ("mvae", "mmvae"), 3
 
 
 def run(setting: Setting) -> Finding:
@@ -48,20 +51,27 @@ def run(setting: Setting) -> Finding:
     near = [row for row in rows if "short_of_optimum" in row]
     linear = max(row["short_of_optimum"] for row in near if row["data"] == "affine")
     symbols = [row for row in near if row["data"] == "categorical"]
-    free = max(row["short_of_optimum"] for row in symbols if row["model"] in FREE)
-    products = max(row["short_of_optimum"] for row in symbols if row["model"] not in FREE)
+    gaussian = max(abs(row["short_of_gaussian"]) for row in symbols)
+    few = [row for row in symbols if row["modalities"] <= MOST]
+    cheap = max(row["short_of_optimum"] for row in few if row["model"] in CHEAP)
+    products = max(row["short_of_optimum"] for row in few if row["model"] not in CHEAP)
     above = [row["above_ceiling"] for row in rows]
     checks = {
         "no audit finds a violation": "violated" not in verdicts,
         "no model is above its ceiling by more than four standard errors": all(score < 4 for score in above),
         f"affine models come within {LINEAR} nats of the best linear model": linear < LINEAR,
-        f"mvae and mmvae on symbols come within {TABULAR} nats of the certified optimum": free < TABULAR,
+        f"models of symbols come within {GAUSSIAN} nats of the best Gaussian encoders": gaussian < GAUSSIAN,
+        f"mvae and mmvae of at most {MOST} symbols come within {CERTIFIED} nats of the certified optimum": (
+            cheap < CERTIFIED
+        ),
     }
     consistent = sum(verdict == "consistent" for verdict in verdicts)
     sentence = (
         f"of {len(verdicts)} trained models {verdicts.count('violated')} are above a ceiling and {consistent} are "
         f"consistent with all of them; the best of the seeds comes within {linear:.4f} nats of the best linear model "
-        f"and within {free:.4f} of the certified optimum on symbols (MoPoE, with products as encoders, {products:.4f})"
+        f"and on symbols within {gaussian:.4f} of the best Gaussian encoders; from the certified optimum of at most "
+        f"{MOST} modalities MVAE and MMVAE stay up to {cheap:.4f} away, and MoPoE, whose subsets share experts, "
+        f"{products:.4f}"
     )
     return Finding(EXPERIMENT.name, EXPERIMENT.question, sentence, checks, {"rows": rows}, partial(_figure, rows))
 
@@ -80,7 +90,7 @@ def _measure(family: str, name: str, dataset: Dataset, setting: Setting) -> dict
         dataset,
         name,
         "gaussian:learned" if gaussian else "categorical",
-        latents=dataset.n_modalities if gaussian else 2,
+        latents=dataset.n_modalities if gaussian else 1,  # symbols gain nothing by a second, and MoPoE loses
         private=1 if MODELS[name].private else 0,
         hidden=() if family == "affine" else (32,),
     )
@@ -108,6 +118,9 @@ def _measure(family: str, name: str, dataset: Dataset, setting: Setting) -> dict
         row |= best
         lowest = best["optimum_high"]
         if name in OWN_DENSITY:
+            fit = fit_gaussian_encoders(law, scheme, architecture.latents, prior=MODELS[name].prior_expert)
+            row["gaussian_optimum"] = fit.elbo
+            row["short_of_gaussian"] = _short(found, entropy, fit.elbo)
             row["short_of_optimum"] = _short(found, entropy, best["optimum_high"])
     if family == "affine":
         assert isinstance(law, Gaussian)
@@ -161,6 +174,9 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
             axes.plot(
                 x, [-r["entropy"] - r["ceiling"] for r in own], "-", color=COLOURS[i], lw=1.5, label=f"{model}: ceiling"
             )
+            if family == "categorical":
+                gaussian = [-r["entropy"] - r["gaussian_optimum"] for r in own]
+                axes.plot(x, gaussian, "-.", color=COLOURS[i], lw=1, label=f"{model}: best Gaussian encoders")
             axes.plot(x, [-r["entropy"] - r["t2"] for r in own], ":", color=COLOURS[i], lw=1, label=f"{model}: T2")
             quoted = [-r["entropy"] - r["quoted"] for r in own]
             axes.plot(x, quoted, "--", color=COLOURS[i], lw=0.8, alpha=0.6, label=f"{model}: as quoted, no bound")
