@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from operator import or_
 
 import numpy as np
 from scipy.special import stdtrit
 
-from bounds.delta_method import RARE, second_order_quantile
+from bounds.delta_method import second_order_quantile
 from bounds.discrete_entropy import richness
 from bounds.functional import Functional
 from bounds.intervals import NoInterval
 from bounds.joint_table import JointTable, symbols_of
 from bounds.quantity import Guarantee
+from bounds.rare_symbols import NO_ROOM, Room, Seen, log_alphabet, times_seen
 from bounds.statistics import JointCounts
+from bounds.subsets import members
 
 #: Groups of consecutive rows that are left out in turn: fewer are not trusted, more are not needed.
 LEAST_GROUPS, MOST_GROUPS = 20, 50
@@ -39,9 +41,9 @@ class BlockJackknife:
     the counts of groups vary more than theirs (Rao and Scott 1981). Without it an interval of an information that is
     zero, where the influence of all rows vanishes, held the truth in 90 % of draws.
 
-    It is claimed where there are groups and blocks enough, the value that is reported is nearer than
-    :data:`MAX_DISTANCE` of the half-width to the centre, and what was too rare to be seen cannot matter, as for
-    :class:`bounds.delta_method.DiscreteInterval` with as many rows as there are blocks.
+    It is claimed where there are groups and blocks enough, and the value that is reported is nearer than
+    :data:`MAX_DISTANCE` of the half-width to the centre. Rare symbols are treated as by
+    :class:`bounds.delta_method.DiscreteInterval`, as often as the blocks in which they occur.
 
     Args:
         table: the joint rows in their order, each counted once.
@@ -87,11 +89,24 @@ class BlockJackknife:
         error, second = math.sqrt((groups - 1) * float(without.var())), law.second_order(coefficients, effective)
         found = JackknifeInterval(centre, error, second, groups, block)
         half = found.half_width(_USUAL)
-        if not law.all_seen(everything) and RARE * block / n * math.log(n / block) > half:
-            return NoInterval("no interval: what is too rare to be seen in so few blocks could matter")
         if abs(centre - reported) > MAX_DISTANCE * half:
             return NoInterval("no interval: the estimate and the jackknife differ by much")
-        return found
+        room = Room.of(
+            law.share * law.influence(coefficients) ** 2,
+            times_seen(symbols_of(self.table, everything), block)[law.symbol(everything)],
+            coefficients,
+            {mask: self._seen(mask) for mask in coefficients},
+        )
+        if why := room.objection(half):
+            return NoInterval(f"no interval: {why}, which count as often as the blocks in which they occur")
+        return replace(found, room=room)
+
+    def _seen(self, mask: int) -> Seen:
+        """What was seen of the joint symbols of some columns, by blocks."""
+        columns = [(self.table.columns[v], self.table.alphabets[v]) for v in members(mask)]
+        logs = [log_alphabet(times_seen(column, self.block), alphabet) for column, alphabet in columns]
+        times = times_seen(symbols_of(self.table, mask), self.block)
+        return Seen.of(times, math.ceil(self.table.n / self.block), math.fsum(logs))
 
     @cached_property
     def _law(self) -> JointTable:
@@ -112,6 +127,7 @@ class JackknifeInterval:
         second: standard deviation of the quadratic term, see :class:`bounds.delta_method.DiscreteInterval`.
         groups: how many groups there are.
         block: rows within which rows depend on each other.
+        room: for rare symbols.
     """
 
     centre: float
@@ -119,6 +135,7 @@ class JackknifeInterval:
     second: float
     groups: int
     block: int
+    room: Room = NO_ROOM
 
     guarantee: Guarantee = "asymptotic"
 
@@ -132,11 +149,10 @@ class JackknifeInterval:
 
     def __call__(self, functional: Functional, confidence: float) -> tuple[float, float]:
         """Lower and upper end at a confidence in (0, 1)."""
-        half = self.half_width(confidence)
-        return self.centre - half, self.centre + half
+        return self.room.around(self.centre, self.half_width(confidence), confidence)
 
     def half_width(self, confidence: float) -> float:
-        """Half the width at a confidence in (0, 1)."""
+        """Half the width at a confidence in (0, 1), without the room for rare symbols."""
         student = float(stdtrit(self.groups - 1, 0.5 + confidence / 2))
         return math.hypot(student * self.error, second_order_quantile(confidence) * self.second)
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
 
-import numpy as np
 from scipy.special import chdtri, ndtri
 
 from bounds.discrete_entropy import chao_wang_jost, miller_madow, richness
@@ -16,17 +15,12 @@ from bounds.functional import Functional
 from bounds.intervals import GuaranteedInterval
 from bounds.joint_table import JointTable
 from bounds.quantity import Guarantee
+from bounds.rare_symbols import NO_ROOM, Room
 
 #: Rows for each joint symbol, seen or by Chao's estimate not seen, below which no asymptotic interval is claimed.
 MIN_ROWS_PER_SYMBOL = 10
-#: How often a symbol is seen a few times, see :func:`rarity`.
-FEW = 5
-#: How far the variance may rest on rare symbols.
-MAX_RARITY = 0.5
 #: Share of the half-width by which two corrections of the bias may differ. It also picks draws, so it is strict.
 MAX_SHIFT = 0.08
-#: An event of probability ``RARE / N`` is missed by ``N`` rows with probability 5 %.
-RARE = 3.0
 _USUAL = 0.95
 
 
@@ -47,14 +41,10 @@ class DiscreteInterval:
     a standardised chi-square with one degree of freedom, whose tail is the longest. It is wide rather than narrow where
     the second term is all there is, for the estimate of ``s_1`` then contains part of it.
 
-    It is claimed where each entropy of ``F`` has :data:`MIN_ROWS_PER_SYMBOL` rows for each symbol, the
-    :func:`rarity` of the symbols that make up the variance of the influence is at most :data:`MAX_RARITY`, the
-    corrections of Miller and Madow and of Chao, Wang and Jost differ by at most :data:`MAX_SHIFT` of the half-width,
-    and what was too rare to be seen (:data:`RARE`) cannot matter: all symbols that the columns allow were seen, or
-    ``(RARE / N) ln N`` is less than the half-width. Draws that just pass are a selection: their rare symbols came up
-    often, and the value is off in the same direction. So the interval is widened by the rarity, as a share; near the
-    limit that is a half, elsewhere little. The limits are from the simulations of
-    ``benchmarks/interval_coverage.py``.
+    It is claimed where each entropy of ``F`` has :data:`MIN_ROWS_PER_SYMBOL` rows for each symbol, the corrections of
+    Miller and Madow and of Chao, Wang and Jost differ by at most :data:`MAX_SHIFT` of the half-width, and there is no
+    objection because of rare symbols, for which it has room (:class:`bounds.rare_symbols.Room`). The limits are from
+    the simulations of ``benchmarks/interval_coverage.py``.
 
     Args:
         table: the empirical law of the rows.
@@ -93,32 +83,19 @@ class DiscreteInterval:
         centre = math.fsum(c * miller_madow(counts[mask]) for mask, c in coefficients.items())
         other = math.fsum(c * chao_wang_jost(counts[mask]) for mask, c in coefficients.items())
         influence = self.table.influence(coefficients)
-        rare = rarity(self.table.share * influence**2, self.table.counts(everything)[self.table.symbol(everything)])
-        if rare > MAX_RARITY:
-            return None
         first = math.sqrt(float(self.table.share @ influence**2) / (n - 1))
         found = AsymptoticInterval(centre, first, self.table.second_order(coefficients, n))
         half = found.half_width(_USUAL)
         reported = math.fsum(c * self.values[mask] for mask, c in coefficients.items())
         if max(abs(centre - other), abs(centre - reported)) > MAX_SHIFT * half:
             return None
-        if not self.table.all_seen(everything) and RARE / n * math.log(n) > half:
-            return None
-        return replace(found, rarity=rare)
-
-
-def rarity(parts: np.ndarray, times: np.ndarray) -> float:
-    """How far a variance rests on symbols seen a few times, from 0, not at all, to 1, on nothing else.
-
-    Args:
-        parts: ``(R,)``, what each adds to the variance.
-        times: ``(R,)``, how often its symbol was seen; a part counts by ``min(1, FEW / times)``.
-
-    >>> rarity(np.array([1.0, 3.0]), np.array([2, 50]))
-    0.325
-    """
-    total = float(parts.sum())
-    return float(parts @ np.minimum(1.0, FEW / times)) / total if total else 0.0
+        room = Room.of(
+            self.table.share * influence**2,
+            self.table.counts(everything)[self.table.symbol(everything)],
+            coefficients,
+            {mask: self.table.seen(mask) for mask in coefficients},
+        )
+        return None if room.objection(half) else replace(found, room=room)
 
 
 @dataclass(frozen=True)
@@ -129,27 +106,25 @@ class AsymptoticInterval:
         centre: the value, its bias corrected.
         first: standard error of the mean influence.
         second: standard deviation of the quadratic term.
-        rarity: how far the variance rests on rare symbols; the interval is wider by this share.
+        room: for rare symbols.
     """
 
     centre: float
     first: float
     second: float
-    rarity: float = 0.0
+    room: Room = NO_ROOM
 
     guarantee: Guarantee = "asymptotic"
     method: str = "interval by the delta method to second order, for large N; assumes independent rows"
 
     def __call__(self, functional: Functional, confidence: float) -> tuple[float, float]:
         """Lower and upper end at a confidence in (0, 1)."""
-        half = self.half_width(confidence)
-        return self.centre - half, self.centre + half
+        return self.room.around(self.centre, self.half_width(confidence), confidence)
 
     def half_width(self, confidence: float) -> float:
-        """Half the width at a confidence in (0, 1)."""
+        """Half the width at a confidence in (0, 1), without the room for rare symbols."""
         normal = float(ndtri(0.5 + confidence / 2))
-        half = math.hypot(normal * self.first, second_order_quantile(confidence) * self.second)
-        return half * (1 + self.rarity)
+        return math.hypot(normal * self.first, second_order_quantile(confidence) * self.second)
 
 
 def second_order_quantile(confidence: float) -> float:

@@ -103,7 +103,9 @@ def _range(coefficients: np.ndarray, masks: Sequence[int], caps: np.ndarray, inc
 
     For at most ``MAX_PROGRAM`` masks they are attained, up to the accuracy of the solver.
     """
-    order = _order(masks, increasing) if len(masks) <= MAX_PROGRAM else csr_array((0, len(masks)))
+    order = csr_array((0, len(masks)))
+    if len(masks) <= MAX_PROGRAM:
+        order = inclusion_steps(*inclusions(masks), len(masks)) * (-1.0 if increasing else 1.0)
     return -_largest(-coefficients, caps, order), _largest(coefficients, caps, order)
 
 
@@ -123,15 +125,14 @@ def _largest(coefficients: np.ndarray, caps: np.ndarray, order: csr_array) -> fl
     return float(np.maximum(reduced, 0) @ caps)
 
 
-def _order(masks: Sequence[int], increasing: bool) -> csr_array:
-    """One row ``d_small - d_large`` (or its negative) for each inclusion that does not follow from others."""
-    small, large = _inclusions(masks)
-    rows, sign = np.arange(len(small)), 1.0 if increasing else -1.0
-    values = np.repeat([sign, -sign], len(rows))
-    return csr_array((values, (np.tile(rows, 2), np.concatenate([small, large]))), shape=(len(rows), len(masks)))
+def inclusion_steps(small: np.ndarray, large: np.ndarray, size: int) -> csr_array:
+    """``(pairs, size)``, a row ``d_large - d_small`` for each pair of positions."""
+    rows = np.arange(len(small))
+    values = np.repeat([-1.0, 1.0], len(rows))
+    return csr_array((values, (np.tile(rows, 2), np.concatenate([small, large]))), shape=(len(rows), size))
 
 
-def _inclusions(masks: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+def inclusions(masks: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Positions of pairs of masks, the first inside the second, from which all other inclusions follow.
 
     These are the pairs with one element between them, and those of which no subset with one element more than the first

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from bounds.counts import joint_code
+from bounds.rare_symbols import Seen, log_alphabet
 from bounds.statistics import JointCounts
 from bounds.subsets import members
 
@@ -43,9 +44,10 @@ class JointTable:
         """How often each value of some columns occurs."""
         return np.bincount(self.symbol(mask), self._rows.counts).astype(np.int64)
 
-    def all_seen(self, mask: int) -> bool:
-        """Whether each combination of the symbols that some columns can have occurs."""
-        return len(self.counts(mask)) == math.prod(self._rows.alphabets[unit] for unit in members(mask))
+    def seen(self, mask: int) -> Seen:
+        """What was seen of the joint symbols of some columns."""
+        logs = [log_alphabet(self.counts(1 << v), self._rows.alphabets[v]) for v in members(mask)]
+        return Seen.of(self.counts(mask), self.n, math.fsum(logs))
 
     def influence(self, coefficients: Mapping[int, float]) -> np.ndarray:
         """``(R,)``: ``-sum_A c_A ln p(x_A)`` of each distinct row, less its mean."""

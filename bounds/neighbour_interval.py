@@ -10,11 +10,12 @@ from functools import cached_property
 import numpy as np
 from scipy.special import polygamma, stdtrit
 
-from bounds.delta_method import MAX_RARITY, MIN_ROWS_PER_SYMBOL, rarity
+from bounds.delta_method import MIN_ROWS_PER_SYMBOL
 from bounds.discrete_entropy import richness
 from bounds.functional import Functional
 from bounds.intervals import NoInterval
 from bounds.quantity import Guarantee
+from bounds.rare_symbols import NO_ROOM, Room, Seen, times_seen
 from bounds.subsets import members
 
 #: Standard errors between the values with the k-th and the 2k-th neighbour beyond which the bias is taken to be large.
@@ -23,6 +24,8 @@ MAX_SHIFT = 1.0
 MAX_APART = 4.0
 #: Standard errors to the upper limit of that difference, of 95 % confidence.
 _SURE = 1.645
+#: Standard errors of half an interval, for what could matter beside it.
+_USUAL = 1.96
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,8 @@ class NeighbourInterval:
     ``MAX_APART`` standard errors away, what contains the subset has no interval.
 
     Rows whose symbols are rare have few in their cubes, and symbols never seen have none. So an interval also asks, as
-    :class:`bounds.delta_method.DiscreteInterval`, for rows enough for each joint symbol, and that the variance rests
-    little on rare ones, and is wider by how far it does.
+    :class:`bounds.delta_method.DiscreteInterval`, for rows enough for each joint symbol, that the variance rests little
+    on rare ones, and that symbols not seen cannot matter; and it has room for both as there.
 
     Args:
         n: number of rows.
@@ -55,6 +58,7 @@ class NeighbourInterval:
         alone: subset bitmask to the terms of its total correlation from cubes in its columns alone, which are smaller.
         continuous: subset bitmask to its continuous columns.
         symbols: subset bitmask to ``(N,)``, the joint symbol of each row, as whole numbers without gaps.
+        log_alphabet: subset bitmask to ``ln`` of how many joint symbols there may be.
         neighbour: ``k``.
         block: consecutive rows that depend on each other.
     """
@@ -66,6 +70,7 @@ class NeighbourInterval:
     alone: Mapping[int, np.ndarray]
     continuous: Mapping[int, tuple[int, ...]]
     symbols: Mapping[int, np.ndarray]
+    log_alphabet: Mapping[int, float]
     neighbour: int
     block: int = 1
 
@@ -103,13 +108,11 @@ class NeighbourInterval:
         """Lower and upper end at a confidence in (0, 1)."""
         degrees = math.ceil(self.n / self.block) - 1
         half = float(stdtrit(degrees, 0.5 + confidence / 2)) * self.standard_error(functional)
-        half *= 1 + self._rarity(functional)
         dimension = max(map(len, self.continuous.values()))
         shifts = self._shifts(functional)
         shift = abs(float(shifts.mean())) + _SURE * float(shifts.std(ddof=1)) * math.sqrt(self.block / self.n)
         half += shift / (2 ** (1 / dimension) - 1)
-        value = self._value(functional)
-        return value - half, value + half
+        return self._room(functional).around(self._value(functional), half, confidence)
 
     def _value(self, functional: Functional) -> float:
         return math.fsum(c * float(self.local[mask].mean()) for mask, c in _terms(functional))
@@ -145,15 +148,21 @@ class NeighbourInterval:
         for mask, _ in _terms(functional):
             if richness(np.bincount(self.symbols[mask])) * MIN_ROWS_PER_SYMBOL > self.n:
                 return f"fewer than {MIN_ROWS_PER_SYMBOL} rows for each joint symbol"
-        if self._rarity(functional) > MAX_RARITY:
-            return "symbols that occur a few times make up too much of the variance"
-        return ""
+        return self._room(functional).objection(_USUAL * self.standard_error(functional))
 
-    def _rarity(self, functional: Functional) -> float:
-        """How far the variance rests on rare symbols."""
-        finest = max((self.symbols[mask] for mask, _ in _terms(functional)), key=np.max)
+    def _room(self, functional: Functional) -> Room:
+        """For rare symbols."""
+        terms = dict(_terms(functional))
+        finest = max((self.symbols[mask] for mask in terms), key=np.max)
+        if not finest.any():  # numbers alone
+            return NO_ROOM
         parts = (self._rows(functional) - self._value(functional)) ** 2
-        return rarity(parts, np.bincount(finest)[finest])
+        seen = {mask: self._seen(mask) for mask in terms}
+        return Room.of(parts, times_seen(finest, self.block)[finest], terms, seen)
+
+    def _seen(self, mask: int) -> Seen:
+        blocks = math.ceil(self.n / self.block)
+        return Seen.of(times_seen(self.symbols[mask], self.block), blocks, self.log_alphabet[mask])
 
     def standard_error(self, functional: Functional) -> float:
         """Of the value, not counting its bias."""

@@ -10,14 +10,16 @@ from operator import or_
 
 import numpy as np
 
-from bounds.delta_method import MAX_RARITY, MAX_SHIFT, MIN_ROWS_PER_SYMBOL, RARE, AsymptoticInterval, rarity
+from bounds.delta_method import MAX_SHIFT, MIN_ROWS_PER_SYMBOL, AsymptoticInterval
 from bounds.discrete_entropy import chao_wang_jost, miller_madow, richness
 from bounds.functional import Functional
 from bounds.intervals import NoInterval
 from bounds.joint_table import JointTable, symbols_of
 from bounds.missing import PartlyObserved
 from bounds.quantity import Guarantee
+from bounds.rare_symbols import Room, Seen, log_alphabet
 from bounds.statistics import JointCounts
+from bounds.subsets import members
 
 _USUAL = 0.95
 
@@ -69,10 +71,6 @@ class PerSubsetInterval:
             logs = np.log(counts / len(rows))[symbols]
             influence[rows] -= c * (logs - logs.mean()) / len(rows)
         parts = influence**2
-        rows, symbols = self._rows(everything)
-        rare = rarity(parts[rows], np.bincount(symbols)[symbols])
-        if rare > MAX_RARITY:
-            return NoInterval("no interval: symbols that occur a few times make up too much of the variance")
         found = AsymptoticInterval(
             centre,
             math.sqrt(math.fsum(parts)),
@@ -84,15 +82,23 @@ class PerSubsetInterval:
         reported = math.fsum(c * self.values[mask] for mask, c in coefficients.items())
         if max(abs(centre - other), abs(centre - reported)) > MAX_SHIFT * half:
             return NoInterval("no interval: two corrections of the bias differ by much")
-        n = self._complete.n
-        if not self._complete.all_seen(everything) and RARE / n * math.log(n) > half:
-            return NoInterval("no interval: what is too rare to be seen could matter")
-        return replace(found, rarity=rare)
+        rows, symbols = self._rows(everything)
+        seen = {mask: self._seen(mask) for mask in masks}
+        room = Room.of(parts[rows], np.bincount(symbols)[symbols], coefficients, seen)
+        if why := room.objection(half):
+            return NoInterval(f"no interval: {why}")
+        return replace(found, room=room)
 
     def _rows(self, mask: int) -> tuple[np.ndarray, np.ndarray]:
         """The rows that have all of some units, and their joint symbols there."""
         rows = self.data.rows(self._modalities(mask))
         return rows, symbols_of(self._cases(rows), mask)
+
+    def _seen(self, mask: int) -> Seen:
+        """What was seen of the joint symbols of some units."""
+        logs = [log_alphabet(np.bincount(self._rows(1 << v)[1]), self.data.filled.alphabets[v]) for v in members(mask)]
+        rows, symbols = self._rows(mask)
+        return Seen.of(np.bincount(symbols), len(rows), math.fsum(logs))
 
     def _cases(self, rows: np.ndarray) -> JointCounts:
         """Some rows, with all columns; of those in which a row has nothing no use is made."""

@@ -314,7 +314,7 @@ def test_rare_symbols_beside_numbers_are_counted_and_have_no_interval():
     of_symbol = found.evaluate(Functional(("x", "y"), {1: 1}))
     assert of_symbol.value == pytest.approx(truth, abs=0.08)  # three standard errors of 1.8 / sqrt(5000)
     assert of_symbol.guarantee == "none"
-    assert "symbols that occur a few times" in of_symbol.method
+    assert "no interval: symbols" in of_symbol.method
     shared = found.evaluate(Functional(("x", "y"), {1: 1, 2: 1, 3: -1}))
     assert shared.low <= 0 <= shared.high
 

@@ -1,7 +1,6 @@
 """Asymptotic intervals of discrete entropies: their variances by matrices, their coverage, when they are claimed."""
 
 import math
-from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -19,6 +18,7 @@ from bounds import (
     joint_table,
     mmvae,
     mopoe,
+    rare_symbols,
     total_correlation_term,
 )
 from bounds.delta_method import AsymptoticInterval, DiscreteInterval
@@ -227,8 +227,9 @@ def test_draws_that_just_pass_are_a_selection_and_hold_the_truth_by_being_wider(
     given = [interval_of(rng.multinomial(n, pmf.ravel()).reshape(pmf.shape)).choose(delta) for _ in range(4 * DRAWS)]
     claimed = [found for found in given if isinstance(found, AsymptoticInterval)]
     assert 0.04 < len(claimed) / len(given) < 0.12
-    hits = sum(abs(found.centre - truth) <= found.half_width(0.95) for found in claimed)
-    narrow = sum(abs(found.centre - truth) <= replace(found, rarity=0.0).half_width(0.95) for found in claimed)
+    ends = [found(delta, 0.95) for found in claimed]
+    hits = sum(low <= truth <= high for low, high in ends)
+    narrow = sum(abs(found.centre - truth) <= found.half_width(0.95) for found in claimed)
     least = binom.ppf(1e-4, len(claimed), 0.94)
     assert narrow < least <= hits
 
@@ -262,7 +263,7 @@ def test_noise_that_is_too_rare_to_be_seen_gets_no_narrow_interval(block):
 
 def test_forgetting_what_is_too_rare_is_caught(monkeypatch):
     """The planted fault: an interval of no width beside a truth that is not zero."""
-    monkeypatch.setattr(delta_method, "RARE", 0.0)
+    monkeypatch.setattr(rare_symbols.Seen, "missed", 0.0)
     x = np.repeat(np.arange(4), 256)
     found = estimate(Samples.from_arrays({"X1": x, "X2": x}), "plug-in").entropies.evaluate(CONDITIONAL)
     assert (found.guarantee, found.low, found.high) == ("asymptotic", 0, 0)

@@ -25,7 +25,7 @@ from bounds import intervals as intervals_module
 from bounds.discrete_entropy import plug_in
 from bounds.estimators import estimate
 from bounds.formulas import Ground, discrepancy, total_correlation, unseen_entropies
-from bounds.intervals import GuaranteedInterval, _inclusions, _range
+from bounds.intervals import GuaranteedInterval, _range, inclusions
 from bounds.samples import Samples
 
 NAMES = ("X", "Y", "Z")
@@ -144,7 +144,7 @@ def test_no_function_exceeds_the_range(count, increasing, seed):
 def test_the_inclusions_that_are_kept_imply_all_others(family):
     masks = sorted(family)
     reached = np.eye(len(masks), dtype=bool)
-    small, large = _inclusions(masks)
+    small, large = inclusions(masks)
     reached[small, large] = True
     for _ in masks:
         reached = reached @ reached
@@ -153,10 +153,10 @@ def test_the_inclusions_that_are_kept_imply_all_others(family):
 
 
 def test_a_whole_lattice_keeps_only_its_covers():
-    small, _ = _inclusions(range(1, 1 << 8))
+    small, _ = inclusions(range(1, 1 << 8))
     assert len(small) == 8 * 2**7 - 8  # the edges of the cube, less those of the empty set
     # units far beyond the bits of a machine word
-    assert [a.tolist() for a in _inclusions([1, 1 << 900, 1 | 1 << 900])] == [[0, 1], [2, 2]]
+    assert [a.tolist() for a in inclusions([1, 1 << 900, 1 | 1 << 900])] == [[0, 1], [2, 2]]
 
 
 # --- several at once ----------------------------------------------------------------------------------------------

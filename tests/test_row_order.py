@@ -98,14 +98,14 @@ def test_the_warning_says_what_to_do_and_goes_with_block_or_order():
 def test_leaving_out_groups_is_done_by_hand():
     """The jackknife's definition, with groups cut out of the rows."""
     rng = np.random.default_rng(3)
-    rows = chain(1003, rng)
-    cuts = np.arange(1003) * 25 // 1003
-    without = np.array([plug_in(np.bincount(rows[cuts != g])) for g in range(25)])
-    centre = 25 * plug_in(np.bincount(rows)) - 24 * without.mean()
+    rows = chain(4003, rng)
+    cuts = np.arange(4003) * 50 // 4003
+    without = np.array([plug_in(np.bincount(rows[cuts != g])) for g in range(50)])
+    centre = 50 * plug_in(np.bincount(rows)) - 49 * without.mean()
     found = estimate(samples_of(rows), block=40).entropies.interval.choose(H)
-    assert found.groups == 25
+    assert found.groups == 50
     assert found.centre == pytest.approx(centre, rel=1e-12)  # rounding
-    assert found.error == pytest.approx(math.sqrt(24 / 25 * ((without - without.mean()) ** 2).sum()), rel=1e-9)
+    assert found.error == pytest.approx(math.sqrt(49 / 50 * ((without - without.mean()) ** 2).sum()), rel=1e-9)
 
 
 def hits_of_chains(block, draws, seed=4, n=20_000):

@@ -18,6 +18,7 @@ from bounds.estimators.base import MAX_UNSEEN, Estimate, tied
 from bounds.layout import Layout
 from bounds.neighbour_interval import NeighbourInterval
 from bounds.progress import Track, no_progress
+from bounds.rare_symbols import log_alphabet, times_seen
 from bounds.samples import Samples
 
 NEIGHBOURS = "neighbours"
@@ -73,7 +74,12 @@ def estimate_neighbours(samples: Samples, reason: str, block: int = 1, track: Tr
     values = {mask: float(terms.mean()) for mask, terms in local.items()}
     continuous = {mask: view.kinds(layout.variables_of_units(mask))[1] for mask in layout.unit_masks}
     symbols = {mask: view.groups(layout.variables_of_units(mask)) for mask in layout.unit_masks}
-    interval = NeighbourInterval(n, local, noise, wider, alone, continuous, symbols, NEIGHBOUR, block)
+    logs = [
+        log_alphabet(times_seen(column.astype(np.intp), block), alphabet) if alphabet else 0.0
+        for column, alphabet in zip(samples.columns, samples.alphabets, strict=True)
+    ]
+    alphabets = {mask: math.fsum(logs[v] for v in layout.variables_of_units(mask)) for mask in layout.unit_masks}
+    interval = NeighbourInterval(n, local, noise, wider, alone, continuous, symbols, alphabets, NEIGHBOUR, block)
     vector = EntropyVector.over_units(
         layout,
         values,

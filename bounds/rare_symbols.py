@@ -1,0 +1,201 @@
+"""What symbols that are rare, or were never seen, can do to an interval of a functional of entropies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linprog
+from scipy.sparse import vstack
+from scipy.special import ndtri
+
+from bounds.intervals import MAX_PROGRAM, inclusion_steps, inclusions
+
+#: How often a symbol is seen a few times, see :func:`rarity`.
+FEW = 5
+#: How far the variance of a value may rest on rare symbols.
+MAX_RARITY = 0.5
+#: An event of probability ``RARE / N`` is missed by ``N`` rows with probability 5 %.
+RARE = 3.0
+#: Standard deviations to the upper limit of how many symbols are seen once.
+_SURE = 1.96
+
+
+def times_seen(symbols: np.ndarray, block: int = 1) -> np.ndarray:
+    """``(K,)``, in how many blocks of consecutive rows each symbol occurs; of one row, how often.
+
+    >>> times_seen(np.array([0, 0, 1, 0])).tolist(), times_seen(np.array([0, 0, 1, 0]), 2).tolist()
+    ([3, 1], [2, 1])
+    """
+    if block == 1:
+        return np.bincount(symbols)
+    size = int(symbols.max()) + 1
+    pairs = np.unique(np.arange(len(symbols)) // block * size + symbols)
+    return np.bincount(pairs % size, minlength=size)
+
+
+def rarity(parts: np.ndarray, times: np.ndarray) -> float:
+    """How far a variance rests on symbols seen a few times, from 0, not at all, to 1, on nothing else.
+
+    Args:
+        parts: ``(R,)``, what each adds to the variance.
+        times: ``(R,)``, how often its symbol was seen; a part counts by ``min(1, FEW / times)``.
+
+    >>> rarity(np.array([1.0, 3.0]), np.array([2, 50]))
+    0.325
+    """
+    total = float(parts.sum())
+    return float(parts @ np.minimum(1.0, FEW / times)) / total if total else 0.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of the joint symbols of some columns.
+
+    Args:
+        n: rows, or blocks of them.
+        symbols: how many different ones occur.
+        once: how many of them occur once.
+        log_alphabet: ``ln`` of how many there may be, see :func:`log_alphabet`.
+    """
+
+    n: int
+    symbols: int
+    once: int
+    log_alphabet: float
+
+    @classmethod
+    def of(cls, times: np.ndarray, n: int, log_alphabet: float) -> Seen:
+        """From how often each symbol occurs in ``n`` rows or blocks."""
+        return cls(n, len(times), int((times == 1).sum()), log_alphabet)
+
+    @property
+    def log_unseen(self) -> float:
+        """``ln`` of how many symbols may exist and were not seen."""
+        share = math.log(self.symbols) - self.log_alphabet
+        return self.log_alphabet + math.log(-math.expm1(share)) if share < -1e-12 else -math.inf  # rounding
+
+    @property
+    def missed(self) -> float:
+        """How much of the entropy an event that these rows miss may be, in nats, with probability 5 % at most."""
+        if self.log_unseen == -math.inf:
+            return 0.0
+        return RARE / self.n * (math.log(self.n) + max(0.0, self.log_unseen - math.log(RARE)))
+
+    @property
+    def spread(self) -> float:
+        """By how many nats the entropy is larger if symbols seen once stand for all those that were not seen.
+
+        ``s`` rows of ``N`` whose symbols occur once add about ``s ln N / N``. If they are a sample of ``u`` symbols of
+        equal probability they are ``s ln(N u / s) / N``, and of ``s`` the upper limit counts.
+        """
+        if not self.once:
+            return 0.0
+        return self.once_at_most / self.n * max(0.0, self.log_unseen - math.log(self.once))
+
+    @property
+    def once_at_most(self) -> float:
+        """The upper limit of how many symbols occur once."""
+        return self.once + _SURE * math.sqrt(self.once)
+
+
+def log_alphabet(times: np.ndarray, alphabet: int) -> float:
+    """``ln`` of how many symbols a column may have: those that are known, or as many as rows where some occur once.
+
+    >>> round(math.exp(log_alphabet(np.array([5, 5]), 2))), round(math.exp(log_alphabet(np.array([9, 1]), 2)))
+    (2, 10)
+    """
+    return math.log(max(alphabet, int(times.sum())) if (times == 1).any() else alphabet)
+
+
+@dataclass(frozen=True)
+class Room:
+    """What an interval has besides its half-width, because of rare symbols.
+
+    A row that is the only one with its symbol in ``A`` may have ``p(x_A)`` below ``1/N`` by a factor ``exp(d_A)``. More
+    columns make ``d_A`` larger, by at most ``ln`` of how many symbols these have, and over all rows its mean is at most
+    :attr:`Seen.spread`. An event that was not seen is treated alike, with :attr:`Seen.missed`. Their extreme effects on
+    a functional are linear programs.
+
+    Args:
+        rarity: how far the variance rests on rare symbols; the half-width is larger by this share. Draws in which they
+            came up often enough for an interval are a selection, and the value is off in the same direction.
+        below, above: how far symbols seen once may move the value, at the usual confidence.
+        missed: what an event may add that was not seen, which no interval has room for.
+    """
+
+    rarity: float = 0.0
+    below: float = 0.0
+    above: float = 0.0
+    missed: float = 0.0
+
+    @classmethod
+    def of(
+        cls, parts: np.ndarray, times: np.ndarray, coefficients: Mapping[int, float], seen: Mapping[int, Seen]
+    ) -> Room:
+        """That of a functional.
+
+        Args:
+            parts, times: ``(R,)``, of the variance, as for :func:`rarity`.
+            coefficients: subset bitmask to ``c_A``.
+            seen: subset bitmask to what was seen of its symbols.
+        """
+        each = [seen[mask] for mask in coefficients]
+        rows = np.array([one.n for one in each])
+        once = np.array([one.once_at_most for one in each])
+        below, above = _extremes(coefficients, seen, np.array([one.spread for one in each]), once / rows, 0.0 * once)
+        missed = _extremes(
+            coefficients, seen, np.array([one.missed for one in each]), RARE / rows, RARE / rows * np.log(rows)
+        )
+        return cls(rarity(parts, times), below, above, max(missed))
+
+    def objection(self, half: float) -> str:
+        """Why there is no interval with this half-width, or nothing."""
+        if self.rarity > MAX_RARITY:
+            return "symbols that occur a few times make up too much of the variance"
+        if max(self.below, self.above, self.missed) > half:
+            return "symbols too rare to be seen could matter"
+        return ""
+
+    def around(self, value: float, half: float, confidence: float) -> tuple[float, float]:
+        """The ends of the interval at a confidence in (0, 1)."""
+        half *= 1 + self.rarity
+        more = max(1.0, float(ndtri(0.5 + confidence / 2)) / _SURE)
+        return value - half - more * self.below, value + half + more * self.above
+
+
+#: Where no symbol is rare.
+NO_ROOM = Room()
+
+
+def _extremes(
+    coefficients: Mapping[int, float], seen: Mapping[int, Seen], caps: np.ndarray, steps: np.ndarray, sure: np.ndarray
+) -> tuple[float, float]:
+    """The largest ``-sum_A c_A d_A`` and ``sum_A c_A d_A`` where ``d_A`` grows with the columns, up to ``caps``.
+
+    One that has more symbols has ``d`` larger by at most ``steps`` times the difference of ``ln`` alphabet and, unless
+    that is zero, ``sure``. Linear programs, but for more than :data:`bounds.intervals.MAX_PROGRAM` subsets each term
+    has its own extreme.
+    """
+    masks = list(coefficients)
+    c = np.array([coefficients[mask] for mask in masks])
+    if not caps.any():
+        return 0.0, 0.0
+    if len(masks) > MAX_PROGRAM:
+        return -float(np.minimum(c, 0) @ caps), float(np.maximum(c, 0) @ caps)
+    small, large = inclusions(masks)
+    logs = np.array([seen[mask].log_alphabet for mask in masks])
+    more = logs[large] - logs[small]
+    order = inclusion_steps(small, large, len(masks))
+    limits = np.concatenate([np.zeros(len(small)), np.where(more > 0, steps[large] * more + sure[large], 0.0)])
+    ranges = np.column_stack([np.zeros(len(caps)), caps])
+
+    def largest(c: np.ndarray) -> float:
+        found = linprog(-c, A_ub=vstack([-order, order]), b_ub=limits, bounds=ranges, method="highs")
+        if not found.success:
+            raise RuntimeError(f"the linear program of an interval failed: {found.message}")
+        return -float(found.fun)
+
+    return largest(-c), largest(c)
