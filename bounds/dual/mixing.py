@@ -18,6 +18,8 @@ from bounds.dual.program import DecoderProgram, normalise
 
 #: Atoms that differ by less than this in every coordinate are tried as one.
 CLOSE = 1e-5
+#: A step of the ascent that moves no coordinate by more is the last: ``G`` is stationary there, to rounding.
+SETTLED = 1e-9
 #: Random starts for new atoms, beside the rows and the atoms at hand.
 RANDOM_STARTS = 64
 #: New atoms in one round.
@@ -90,7 +92,9 @@ def ascend(
         joint = program.likelihoods(v) * scores[:, None]
         alive = joint.sum(axis=0) > 0
         v, joint = v[alive], joint[:, alive]
-        v = normalise(program.blocks(joint.T @ program.stacked))
+        before, v = v, normalise(program.blocks(joint.T @ program.stacked))
+        if np.abs(v - before).max(initial=0.0) < SETTLED:
+            break
     return v, np.asarray((program.likelihoods(v) * scores[:, None]).sum(axis=0))
 
 
