@@ -43,7 +43,7 @@ class Picture:
     width: int
 
     def _repr_html_(self) -> str:
-        narrowest = f'<div style="min-width:{0.7 * self.width:.0f}px">{self.svg}</div>'
+        narrowest = f'<div style="min-width:{0.66 * self.width:.0f}px">{self.svg}</div>'
         return f'<div style="max-width:{self.width}px;overflow-x:auto">{narrowest}</div>'
 
 

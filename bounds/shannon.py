@@ -70,7 +70,8 @@ class Proof:
         if self.counterexample is not None:
             rows += [*self.counterexample.rows(), ("", self.counterexample.note)]
         rows += [("", f"note: {note}") for note in self.notes]
-        cells = "".join(f"<tr><td>{html.escape(a)}</td><td>{html.escape(b)}</td></tr>" for a, b in rows)
+        left = ' style="text-align: left"'  # marimo and Jupyter would set what is no number to the right
+        cells = "".join(f"<tr><td>{html.escape(a)}</td><td{left}>{html.escape(b)}</td></tr>" for a, b in rows)
         given = f", given {'; '.join(map(str, self.given))}" if self.given else ""
         title = f"{'proved' if self.proved else 'not provable'}: {self.statement}{given}"
         return f"<table><caption>{html.escape(title)}</caption>{cells}</table>"

@@ -99,7 +99,7 @@ def answer(bounds, information_atoms, mo, picture, plots, problem, proof):
                 plots.information_diagram,
                 information_atoms(_point),
                 alt="the atoms of the counterexample: what some variables share and the others do not tell",
-                size=(6.0, 3.8),
+                size=(4.2, 3.0),
             )
             if len(proof.names) <= 4
             else mo.md("")

@@ -14,7 +14,7 @@ def imports():
     from bounds.pictures import picture
     from toy_models.live import train_live
 
-    return mo, picture, plots, train_live
+    return mo, picture, plots, settle, train_live
 
 
 @app.cell(hide_code=True)
@@ -106,7 +106,7 @@ def watch(found, mo, picture, plots):
                 first=0,
                 ceilings=found.ceilings,
                 alt="the ELBO of every start against the steps of training, and the ceilings as horizontal lines",
-                size=(6.1, 3.0),
+                size=(4.2, 2.9),
             ),
             mo.hstack(
                 [

@@ -144,7 +144,7 @@ def verdicts(found, mo, picture, plots, trouble):
                     plots.verdict_table,
                     found,
                     alt="a row for each check: its verdict, the mean with its standard error, and the ceiling",
-                    size=(5.8, 4.0),
+                    size=(4.2, 4.4),
                 ),
                 mo.accordion({"every check with its reason": mo.md(found._repr_html_())}),
             ]

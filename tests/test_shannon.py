@@ -327,11 +327,11 @@ def test_what_is_shown():
     assert "   1  I(X;Z|W) >= 0" in str(proof)
     html = proof._repr_html_()
     assert html.startswith("<table><caption>proved: I(X;W) &lt;= I(Y;Z), given ")
-    assert "<td>1</td><td>I(X;Z|W) &gt;= 0</td>" in html
+    assert '<td>1</td><td style="text-align: left">I(X;Z|W) &gt;= 0</td>' in html
     found = proof.to_dict()
     assert (found["proved"], found["names"], found["counterexample"]) == (True, ["X", "W", "Y", "Z"], None)
     refuted = prove("H(X) <= H(Y)")
-    assert "<td>H(X,Y)</td><td>1</td>" in refuted._repr_html_()
+    assert '<td>H(X,Y)</td><td style="text-align: left">1</td>' in refuted._repr_html_()
     assert refuted.to_dict()["counterexample"]["values"] == {"X": "1", "Y": "0", "X,Y": "1"}
     assert "may not be entropic" in str(refuted)
     assert "there -H(X) + H(Y) = -1" in str(refuted)
