@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import html
 import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bounds.plots.style import COLUMN, TEXT
@@ -56,6 +57,17 @@ class _Layout(NamedTuple):
 
 #: The last one of each kind of picture. It fits whatever of the kind reaches as far, to less than a point.
 _LAYOUTS: dict[tuple[str, tuple[float, float]], _Layout] = {}
+
+
+@cache
+def settle() -> None:
+    """Leaves all that is in memory now out of later searches for unused cycles; once in a process.
+
+    For the last cell of a notebook with sliders. Figures are full of cycles, and to look for them among all that was
+    imported takes as long as to draw two more.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def picture(

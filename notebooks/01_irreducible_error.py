@@ -14,12 +14,12 @@ def imports():
     from bounds import plots
     from bounds.information_atoms import information_atoms
     from bounds.ladder import ladders
-    from bounds.pictures import picture
+    from bounds.pictures import picture, settle
     from bounds.report import table_rows
     from bounds.report_words import LEVELS
     from toy_models.playground import dialled_label, known_law
 
-    return LEVELS, bounds, dialled_label, information_atoms, known_law, ladders, mo, picture, plots, table_rows
+    return LEVELS, bounds, dialled_label, information_atoms, known_law, ladders, mo, picture, plots, settle, table_rows
 
 
 @app.cell(hide_code=True)
@@ -61,7 +61,7 @@ def turn(mo):
 
 
 @app.cell
-def choose(decoder, modalities, pixels, private, scheme, shared):
+def choose(decoder, modalities, pixels, private, scheme, shared, view):
     chosen = {
         "modalities": modalities.value,
         "shared": shared.value,
@@ -69,6 +69,7 @@ def choose(decoder, modalities, pixels, private, scheme, shared):
         "pixels": pixels.value,
         "scheme": scheme.value,
         "decoder": decoder.value,
+        "view": view.value,
     }
     return (chosen,)
 
@@ -83,19 +84,6 @@ def compute(bounds, chosen, dialled_label, known_law):
 
 
 @app.cell(hide_code=True)
-def about_numbers(mo):
-    mo.md(r"""
-    ## The numbers
-
-    $\Delta$ is the paper's *generative discrepancy*: what is unknown about the unseen modalities. The
-    *distortion floor* is what rebuilding the unseen costs at least. The *irreducible ELBO loss* is how far
-    every ELBO of this kind stays below $-H(X)$: the *ELBO ceiling*. The loss counts only what the unseen parts
-    share **with each other** and the seen part does not tell.
-    """)
-    return
-
-
-@app.cell(hide_code=True)
 def numbers(LEVELS, chosen, mo, result, table_rows):
     _rows = [f"| {_row.name} | {_row.cells[0].value} |" for _row in table_rows(result) if _row.level != LEVELS[0][0]]
     mo.md("\n".join([f"| nats per example | {chosen['scheme']} |", "|:---|---:|", *_rows]))
@@ -103,69 +91,73 @@ def numbers(LEVELS, chosen, mo, result, table_rows):
 
 
 @app.cell(hide_code=True)
-def curve(picture, plots, result):
-    picture(
-        plots.growth,
-        result,
-        alt="Delta and the irreducible ELBO loss of the first 1, 2, ... modalities",
-        size=(5.8, 2.7),
+def see(mo):
+    view = mo.ui.radio(
+        {"floor, ceilings, optimum": "ladder", "growth with modalities": "growth", "who shares what": "shares"},
+        value="floor, ceilings, optimum",
+        inline=True,
     )
-    return
+    view
+    return (view,)
 
 
 @app.cell(hide_code=True)
-def about_steps(mo):
-    mo.md(r"""
-    ## Floor, ceilings and the best model, on one axis
-
-    No ELBO is above the ceiling. The *optimum* is what the best of all models reaches. It is searched for and
-    certified from both sides while you wait, for up to four modalities with at most 256 different values. The
-    *quoted bound* is what Theorem 1, as it is usually quoted, would allow; models exceed it, as notebook 2
-    shows.
-    """)
-    return
-
-
-@app.cell(hide_code=True)
-def steps(ladders, law, mo, picture, plots, result):
-    (ladder,) = ladders(law, result, seconds=0.1)
-    mo.vstack(
-        [
-            picture(
-                plots.ladder,
-                ladder,
-                alt="numbers above and below the ELBO, from the highest to the lowest",
-                size=(5.8, 2.9),
-            ),
-            mo.md("\n".join(f"- {note}" for note in ladder.notes)),
-        ]
-    )
-    return (ladder,)
-
-
-@app.cell(hide_code=True)
-def about_shares(mo):
-    mo.md(r"""
-    ## Who shares what
-
-    Each bar is what the modalities of the filled dots share and the others do not tell. $\Delta$ counts the
-    hatched part: all that the seen modalities do not tell. What is private to one modality, the first bars, is
-    no part of the irreducible loss of a decoder that models the whole modality.
-    """)
-    return
-
-
-@app.cell(hide_code=True)
-def shares(chosen, information_atoms, mo, picture, plots, result):
-    _drawn = mo.md("*(Drawn for up to four modalities.)*")
-    if chosen["modalities"] <= 4:
+def look(chosen, information_atoms, ladders, law, mo, picture, plots, result):
+    ladder = None
+    if chosen["view"] == "ladder":
+        (ladder,) = ladders(law, result, seconds=0.06)
+        _drawn = mo.vstack(
+            [
+                picture(
+                    plots.ladder,
+                    ladder,
+                    alt="numbers above and below the ELBO, from the highest to the lowest",
+                    size=(4.2, 2.7),
+                ),
+                mo.md("\n".join(f"- {note}" for note in ladder.notes)),
+            ]
+        )
+    elif chosen["view"] == "growth":
+        _drawn = picture(
+            plots.growth,
+            result,
+            alt="Delta and the irreducible ELBO loss of the first 1, 2, ... modalities",
+            size=(4.2, 2.6),
+        )
+    elif chosen["modalities"] <= plots.MOST:
         _drawn = picture(
             plots.information_diagram,
             information_atoms(result.entropies, [_one.scheme for _one in result.schemes]),
             alt="a bar for what each group of modalities shares and the others do not tell; hatched: counted by Delta",
-            size=(5.8, 3.0),
+            size=(4.2, 2.9),
         )
+    else:
+        _drawn = mo.md("*(Drawn for up to four modalities.)*")
     _drawn
+    return (ladder,)
+
+
+@app.cell(hide_code=True)
+def about(mo):
+    mo.md(r"""
+    ## What they say
+
+    **The numbers.** $\Delta$ is the paper's *generative discrepancy*: what is unknown about the unseen modalities. The
+    *distortion floor* is what rebuilding the unseen costs at least. The *irreducible ELBO loss* is how far
+    every ELBO of this kind stays below $-H(X)$: the *ELBO ceiling*. The loss counts only what the unseen parts
+    share **with each other** and the seen part does not tell.
+
+    **Floor, ceilings, optimum.** No ELBO is above the ceiling. The *optimum* is what the best of all models reaches. It
+    is searched for and certified from both sides while you wait, for up to four modalities with at most 256 different
+    values. The *quoted bound* is what Theorem 1, as it is usually quoted, would allow; models exceed it, as notebook 2
+    shows.
+
+    **The growth with modalities.** What the first two, three, ... modalities lose.
+
+    **Who shares what.** Each bar is what the modalities of the filled dots share and the others do not tell. $\Delta$
+    counts the hatched part: all that the seen modalities do not tell. What is private to one modality, the first bars,
+    is no part of the irreducible loss of a decoder that models the whole modality.
+    """)
     return
 
 
@@ -186,6 +178,12 @@ def closing(mo):
     *This notebook shows T1 (the distortion floor), T2 (the ELBO ceiling), T4 (the optimum) and T8 (growth with the
     number of modalities).*
     """)
+    return
+
+
+@app.cell
+def ready(settle):
+    settle()
     return
 
 

@@ -12,11 +12,11 @@ def imports():
 
     from bounds import plots
     from bounds.finite import elbo_terms
-    from bounds.pictures import picture
+    from bounds.pictures import picture, settle
     from bounds.schemes import parse_scheme
     from toy_models.playground import alike_bits, bit_model, both_sides
 
-    return alike_bits, bit_model, both_sides, elbo_terms, mo, parse_scheme, picture, plots
+    return alike_bits, bit_model, both_sides, elbo_terms, mo, parse_scheme, picture, plots, settle
 
 
 @app.cell(hide_code=True)
@@ -174,6 +174,12 @@ def closing(mo):
     *This notebook shows T0 (the quoted inequality, and its repair) and T2 (the ELBO stays below its ceiling whatever
     you do).*
     """)
+    return
+
+
+@app.cell
+def ready(settle):
+    settle()
     return
 
 

@@ -11,7 +11,7 @@ def imports():
     import marimo as mo
 
     from bounds import plots
-    from bounds.pictures import picture
+    from bounds.pictures import picture, settle
     from toy_models.live import train_live
 
     return mo, picture, plots, settle, train_live
@@ -140,6 +140,12 @@ def closing(mo):
 
     *This notebook shows T2 (the ceiling), T4 (the optimum, and when a latent collapses) and T7 (Gaussian noise).*
     """)
+    return
+
+
+@app.cell
+def ready(settle):
+    settle()
     return
 
 

@@ -12,11 +12,11 @@ def imports():
 
     import bounds
     from bounds import plots
-    from bounds.pictures import picture
+    from bounds.pictures import picture, settle
     from bounds.uploads import read_uploaded, read_uploaded_evaluation
     from toy_models.playground import sampled_audit
 
-    return bounds, mo, picture, plots, read_uploaded, read_uploaded_evaluation, sampled_audit
+    return bounds, mo, picture, plots, read_uploaded, read_uploaded_evaluation, sampled_audit, settle
 
 
 @app.cell(hide_code=True)
@@ -170,6 +170,12 @@ def closing(mo):
 
     *This notebook shows T1, T2 and T10.2 at work; each row names the theorem that it uses.*
     """)
+    return
+
+
+@app.cell
+def ready(settle):
+    settle()
     return
 
 

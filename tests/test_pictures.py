@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from bounds import irreducible_error, mmvae, plots
 from bounds.information_atoms import information_atoms
-from bounds.pictures import _LAYOUTS, picture
+from bounds.pictures import _LAYOUTS, picture, settle
 from toy_models.playground import alike_bits
 
 #: Ends of the axis: labels of one digit, of many, with a sign, and as at first.
@@ -72,3 +73,16 @@ def test_a_picture_names_itself_and_shares_no_ids() -> None:
     assert not ids[0] & ids[1]
     for svg, own in zip((one, other), ids, strict=True):
         assert set(re.findall(r'(?:url\(#|href="#)([^)"]+)', svg)) <= own
+
+
+def test_what_is_settled_is_searched_for_cycles_no_more_and_only_once() -> None:
+    settle.cache_clear()
+    try:
+        settle()
+        settled = gc.get_freeze_count()
+        later = [[] for _ in range(1000)]
+        settle()
+        assert gc.get_freeze_count() < settled + len(later)
+        assert settled > len(later)
+    finally:
+        gc.unfreeze()
