@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
@@ -233,22 +234,23 @@ def _derivatives(program: DecoderProgram, mixture: Mixture) -> tuple[np.ndarray,
     share = joint / joint.sum(axis=1, keepdims=True)
     used = mass @ share
     features = np.concatenate([np.ones((len(mass), 1)), power * program.stacked], axis=1)
-    width = features.shape[1]
+    count, width = len(weights), features.shape[1]
     spread = (share[:, :, None] * features[:, None, :]).reshape(len(mass), -1)
     hessian = -(spread * mass[:, None]).T @ spread
-    for k in range(len(weights)):
-        own = slice(k * width, (k + 1) * width)
-        hessian[own, own] += (features * (mass * share[:, k])[:, None]).T @ features
-        for a, b in zip(program.starts, program.starts[1:], strict=False):
-            block = slice(own.start + 1 + a, own.start + 1 + b)
-            law = v[k, a:b]
-            hessian[block, block] -= power * used[k] * (np.diag(law) - np.outer(law, law))
-    for k in range(len(weights)):  # a common shift of a unit's log decoders changes nothing
-        for a, b in zip(program.starts, program.starts[1:], strict=False):
-            block = slice(k * width + 1 + a, k * width + 1 + b)
-            hessian[:, block] -= np.outer(hessian[:, block].sum(axis=1), v[k, a:b])
-            hessian[block] -= np.outer(v[k, a:b], hessian[block].sum(axis=0))
-    logits = np.arange(0, len(weights) * width, width)
+    own = np.swapaxes(features * (mass[:, None] * share).T[:, :, None], 1, 2) @ features
+    for a, b in pairwise(program.starts):
+        law = v[:, a:b]
+        spreads = law[:, :, None] * np.eye(b - a) - law[:, :, None] * law[:, None, :]
+        own[:, 1 + a : 1 + b, 1 + a : 1 + b] -= (power * used)[:, None, None] * spreads
+    every = np.arange(count)
+    hessian.reshape(count, width, count, width)[every, :, every] += own
+    # a common shift of a unit's log decoders changes nothing
+    sizes = np.tile([1, *np.diff(program.starts)], count)
+    firsts = np.cumsum(sizes) - sizes
+    laws = np.concatenate([np.zeros((count, 1)), v], axis=1).reshape(-1)
+    hessian -= np.repeat(np.add.reduceat(hessian, firsts, axis=1), sizes, axis=1) * laws
+    hessian -= np.repeat(np.add.reduceat(hessian, firsts, axis=0), sizes, axis=0) * laws[:, None]
+    logits = np.arange(0, count * width, width)
     hessian[np.ix_(logits, logits)] -= np.diag(weights) - np.outer(weights, weights)
     scale = np.concatenate([used[:, None], power * used[:, None] * v], axis=1)
     mean = np.concatenate([weights[:, None], power * used[:, None] * v], axis=1)
