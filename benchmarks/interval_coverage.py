@@ -243,7 +243,20 @@ def laws() -> dict[str, Case]:
         "gaps: one in ten, Dirichlet(.5) over 4x4x4": of_gaps(rng.dirichlet(np.full(64, 0.5)).reshape(4, 4, 4), 0.1),
         "series: noisy copies of a bit, rows stay 4 of 5 times": of_series(_channel(np.full(2, 0.5), 0.3, 3), 0.8),
         "series: a noisy exclusive or, rows stay 9 of 10 times": of_series(_noisy_xor(0.1), 0.9),
+        "damaged: 4 columns of 10 symbols, 3 of 1,000 rows at random": of_table(_damaged((10, 10, 10, 10), 20, 0.003)),
+        "mixed: damaged labels, 7 of 1,000 one of 1,000 others": of_classes(
+            np.concatenate([0.993 * np.array([0.4, 0.3, 0.2, 0.1]), np.full(1000, 7e-6)]), np.zeros(1004)
+        ),
+        "series: a rare symbol and a bit, rows stay 4 of 5 times": of_series(np.outer([0.99, 0.01], [0.5, 0.5]), 0.8),
     }
+
+
+def _damaged(shape: tuple[int, ...], cells: int, damage: float) -> np.ndarray:
+    """A few joint symbols, and rarely any other, all with the same probability."""
+    rng = np.random.default_rng(5)
+    table = np.full(shape, damage / math.prod(shape))
+    table[tuple(rng.integers(0, size, cells) for size in shape)] += (1 - damage) * rng.dirichlet(np.ones(cells))
+    return table / table.sum()
 
 
 def _noisy_xor(noise: float) -> np.ndarray:
