@@ -17,7 +17,16 @@ from bounds.objectives import OBJECTIVES
 from bounds.page import render, sentence
 from bounds.quantity import Quantity, percent
 from bounds.report_figures import figures, ladder_figure
-from bounds.report_words import GLOSSARY, GUARANTEES, LEVELS, estimates_of, is_singular, promise, why_no_interval
+from bounds.report_words import (
+    GLOSSARY,
+    GUARANTEES,
+    LEVELS,
+    estimates_of,
+    is_singular,
+    promise,
+    some_refused,
+    why_no_interval,
+)
 from bounds.subsets import members
 
 if TYPE_CHECKING:
@@ -330,7 +339,8 @@ def _caption(result: IrreducibleError, unit: Unit) -> str:
         return f"In {unit} per example; the entropies are known, so every number is exact up to rounding."
     estimates = estimates_of(result)
     if not estimates:
-        return f"In {unit} per example. Every number is exact, and the same for every law."
+        missing = "; of the others the data support none" if some_refused(result) else ""
+        return f"In {unit} per example. Every number is exact, and the same for every law{missing}."
     methods: dict[str, str] = {}
     for one in estimates:
         if one.guarantee != "none":

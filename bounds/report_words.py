@@ -125,13 +125,22 @@ def estimate_of(result: IrreducibleError) -> Quantity | None:
 
 def estimates_of(result: IrreducibleError) -> list[Quantity]:
     """All numbers of the table that are estimates; each may have another kind of interval, or none."""
+    return [one for one in _of_the_table(result) if one.value is not None and one.guarantee != "exact"]
+
+
+def some_refused(result: IrreducibleError) -> bool:
+    """Whether the table lacks a number that the data do not support."""
+    return any(one.value is None for one in _of_the_table(result))
+
+
+def _of_the_table(result: IrreducibleError) -> list[Quantity]:
     quantities: list[Quantity | None] = [result.entropy]
     for bounds in result.schemes:
         quantities += [bounds.generative_discrepancy, bounds.quoted_bound]
         for level in filter(None, (bounds.modalities, bounds.units)):
             quantities += [level.distortion_floor, level.total_correlation_term]
             quantities += [level.elbo_ceiling, level.published_ceiling]
-    return [q for q in quantities if q is not None and q.value is not None and q.guarantee != "exact"]
+    return [one for one in quantities if one is not None]
 
 
 def why_no_interval(quantity: Quantity) -> str:

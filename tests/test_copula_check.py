@@ -75,7 +75,9 @@ def test_up_to_three_columns_get_neighbours_and_more_a_warning():
     angle = 2 * math.pi * rng.random(1000)
     pair = {"sin": np.sin(angle), "cos": np.cos(angle)}
     few = irreducible_error(Samples.from_arrays(pair), "mmvae")
-    assert few.choice == "neighbours: continuous data, and the ranks of sin and cos are not those of a Gaussian copula"
+    assert few.choice.startswith(
+        "neighbours: continuous data, and the ranks of sin and cos are not those of a Gaussian copula"
+    )
     many = irreducible_error(Samples.from_arrays(pair | {"noise": rng.normal(size=(1000, 2))}), "mmvae")
     assert many.choice.startswith("gaussian-copula")
     assert any("the ranks of sin and cos are not those of a Gaussian copula" in said for said in many.warnings)
@@ -87,7 +89,7 @@ def test_neighbours_may_contradict_what_ranks_do_not_tell():
     x = rng.random(2000)
     pair = {"x": x, "y": x + 0.05 * rng.normal(size=2000)}
     found = irreducible_error(Samples.from_arrays(pair), "x:1/2,y:1/2")
-    assert found.choice.endswith("contradict the total correlation of a Gaussian copula")
+    assert "contradict the total correlation of a Gaussian copula" in found.choice
     for seed in range(20):
         rows = equicorrelated(1000, 3, 0.8, np.random.default_rng(seed))
         normal = irreducible_error(Samples.from_arrays({name: rows[:, i] for i, name in enumerate("abc")}), "mmvae")

@@ -323,7 +323,7 @@ def test_common_cause_samples_are_mixed_only_with_a_gaussian_part():
     samples = Samples.from_arrays(law.sample(200, np.random.default_rng(6)))
     assert samples.types == ("discrete", "mixed")
     found = estimate(samples)
-    assert found.choice == "neighbours: discrete and continuous columns together, whatever their law"
+    assert found.reason == "discrete and continuous columns together, whatever their law"
     for estimator, kinds in (("plug-in", "discrete"), ("gaussian", "continuous")):
         with pytest.raises(InputError, match=f"{estimator}' is for {kinds} data, these are mixed"):
             estimate(samples, estimator)

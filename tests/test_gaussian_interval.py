@@ -125,8 +125,8 @@ def test_moments_and_rows_have_the_same_numbers():
     quantities = [[q(one.entropies, mmvae(3)) for q in QUANTITIES] for one in found]
     assert quantities[0] == quantities[1] == quantities[2]
     assert [one.choice for one in found[1:]] == [
-        "gaussian: as asked for",
-        "gaussian: means and covariances are all that is left of the rows",
+        "gaussian: as asked for; intervals model-based",
+        "gaussian: means and covariances are all that is left of the rows; intervals model-based",
     ]
 
 

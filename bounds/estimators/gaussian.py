@@ -103,7 +103,8 @@ def _estimate(
     warnings: Sequence[str],
 ) -> Estimate:
     vector = EntropyVector.over_units(layout, values, "differential", method=f"{estimator}, N={n}", interval=interval)
-    return Estimate(vector, estimator, reason, warnings=tuple(warnings))
+    intervals = "none" if isinstance(interval, NoInterval) else "model-based"
+    return Estimate(vector, estimator, reason, intervals, tuple(warnings))
 
 
 def _unlike(data: np.ndarray, names: Sequence[str]) -> list[str]:

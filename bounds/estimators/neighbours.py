@@ -88,7 +88,8 @@ def estimate_neighbours(samples: Samples, reason: str, block: int = 1, track: Tr
         interval=interval,
         caveats=_rounded(layout, steps),
     )
-    return Estimate(vector, NEIGHBOURS, reason)
+    intervals = "asymptotic where no neighbourhood is too large and no symbol too rare, else none"
+    return Estimate(vector, NEIGHBOURS, reason, intervals)
 
 
 @dataclass(frozen=True, eq=False)

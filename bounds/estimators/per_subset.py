@@ -83,7 +83,7 @@ def estimate_per_subset(data: PartlyObserved, estimator: str = "auto", *, track:
         refusals=refusals,
         caveats=(*chosen.entropies.caveats, caveat),
     )
-    intervals = WHERE_ENOUGH.format("none") if kind == "discrete" else ""
+    intervals = WHERE_ENOUGH.format("none") if kind == "discrete" else "none"
     reason = f"{chosen.reason}; each entropy from its own rows"
     return Estimate(entropies, chosen.estimator, reason, intervals, tuple(warnings))
 
