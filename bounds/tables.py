@@ -6,7 +6,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,8 @@ WHOLE = (
 # Whole numbers as they are written, however long: what does not fit 64 bits has no exact number here.
 DIGITS = "CASE WHEN regexp_full_match(trim(c{i}), '[+-]?[0-9]+') THEN 1 END"
 _NUMERIC = re.compile(r"U?(TINY|SMALL|BIG)INT|U?INTEGER|BOOLEAN|FLOAT|DOUBLE")
-_WIDE_WHOLE = re.compile(r"U?HUGEINT|DECIMAL\(\d+,\s*0\)")
+#: Types of whole numbers that need not fit 64 bits.
+WIDE_WHOLE = re.compile(r"U?HUGEINT|DECIMAL\(\d+,\s*0\)")
 _DECIMAL = re.compile(r"DECIMAL\(\d+,\s*\d+\)")
 _TEXT = re.compile(r"VARCHAR|ENUM\(.*\)|UUID", re.DOTALL)
 _DATE = re.compile(r"DATE|TIME.*|INTERVAL")
@@ -129,13 +130,13 @@ def _csv_casts(
             elif whole[i] == present[i]:
                 casts[i] = f"CAST(c{i} AS BIGINT)"
             elif _counts(connection, DIGITS, [i])[i] == present[i]:
-                casts[i] = _beyond_64_bits(i, names[i], declared[i])
+                casts[i] = _of_long(i, names[i], declared[i])
             else:
                 casts[i] = f"CAST(c{i} AS DOUBLE)"
     return casts
 
 
-def _beyond_64_bits(position: int, name: str, declared: str | None) -> str:
+def _of_long(position: int, name: str, declared: str | None) -> str:
     """Whole numbers that no exact number here holds: symbols as they are written, or rounded if so declared."""
     if declared == "discrete":
         return f"CAST(c{position} AS VARCHAR)"
@@ -194,11 +195,11 @@ def read_parquet(
         rows = _count(connection, table, given)
         _check_table(rows, declared, itemsize=16)
         data = f"{table} AS data({', '.join(f'c{i}' for i in range(len(names)))})"
-        long = [i for i in declared if _WIDE_WHOLE.fullmatch(described[i][1]) and _is_long(connection, i, data, given)]
-        casts = {
-            i: _beyond_64_bits(i, names[i], kind) if i in long else parquet_cast(i, names[i], described[i][1], kind)
-            for i, kind in declared.items()
-        }
+
+        def is_long(i: int) -> bool:
+            return bool((connection.execute(f"SELECT {beyond_64_bits(i)} FROM {data}", given).fetchone() or [False])[0])
+
+        casts = {i: parquet_cast(i, names[i], described[i][1], kind, is_long) for i, kind in declared.items()}
         arrays = _fetch(connection, casts, data, given)
     return {m: {names[i]: arrays[i] for i in chosen} for m, chosen in groups.items()}
 
@@ -214,24 +215,26 @@ def parquet_names(connection: duckdb.DuckDBPyConnection, given: Sequence[object]
     return names
 
 
-def _is_long(connection: duckdb.DuckDBPyConnection, position: int, table: str, given: Sequence[object]) -> bool:
-    """Whether a column of whole numbers has one that does not fit 64 bits."""
-    c = f"c{position}"
-    query = f"SELECT count({c}) > count(TRY_CAST({c} AS BIGINT)) FROM {table}"
-    return bool((connection.execute(query, given).fetchone() or [False])[0])
+def beyond_64_bits(position: int) -> str:
+    """SQL of whether a column of whole numbers has one that does not fit 64 bits."""
+    return f"count(c{position}) > count(TRY_CAST(c{position} AS BIGINT))"
 
 
-def parquet_cast(position: int, name: str, kind: str, declared: str | None) -> str:
+def parquet_cast(position: int, name: str, kind: str, declared: str | None, is_long: Callable[[int], bool]) -> str:
     """How SQL reads a column of a Parquet file, as numbers or text.
 
+    Args:
+        position, name, kind, declared: of the column; ``kind`` is its SQL type.
+        is_long: whether the column at a position is :func:`beyond_64_bits`, asked only where its type allows that.
+
     Raises:
-        InputError: a type that has no such reading.
+        InputError: a type that has no such reading, or numbers that are too long for one and not declared.
     """
     c = f"c{position}"
     if _NUMERIC.fullmatch(kind):
         return c
-    if _WIDE_WHOLE.fullmatch(kind):
-        return f"CAST({c} AS BIGINT)"
+    if WIDE_WHOLE.fullmatch(kind):
+        return _of_long(position, name, declared) if is_long(position) else f"CAST({c} AS BIGINT)"
     if _DECIMAL.fullmatch(kind):
         return f"CAST({c} AS DOUBLE)"
     if _TEXT.fullmatch(kind) or (_DATE.fullmatch(kind) and declared == "discrete"):

@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -272,6 +273,45 @@ def test_whole_numbers_that_fractions_elsewhere_would_spoil_are_refused(tmp_path
         stream([first, second][order])
     last = write_part(tmp_path / "1.parquet", {"a": [2**53, -(2**53)] * 20, "b": [0, 1] * 20})
     stream([last, second][order], types={"a": "discrete"})
+
+
+LONG = {"discrete": [0, 1] * 20, "continuous": (10**6 * random(40)).astype(int).tolist()}
+
+
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+@pytest.mark.parametrize("small", [pa.decimal128(38, 0), pa.int64()], ids=["decimals", "int64"])
+@pytest.mark.parametrize("kind", LONG)
+def test_whole_numbers_beyond_64_bits_are_what_they_are_in_memory(tmp_path, order, small, kind) -> None:
+    a = LONG[kind]
+    b = [value + (2**70 if i >= 30 else 0) for i, value in enumerate(a)]
+    long = {"b": pa.decimal128(38, 0)}
+    whole = write_part(tmp_path / "whole.parquet", {"a": a, "b": [Decimal(value) for value in b]}, long)
+    first = write_part(tmp_path / "1.parquet", {"a": a[:30], "b": [Decimal(v) for v in b[:30]]}, long)
+    if small == pa.int64():
+        write_part(first, {"a": a[:30], "b": b[:30]})
+    second = write_part(tmp_path / "2.parquet", {"a": a[30:], "b": [Decimal(v) for v in b[30:]]}, long)
+    parts = [first, second][order]
+    with pytest.raises(InputError, match=r"2\.parquet: column 'b' holds whole numbers beyond 64 bits, which lose"):
+        stream(parts, skip_damaged=True)
+    types = dict.fromkeys("ab", kind)
+    found = stream(parts, types=types, skip_damaged=True)
+    assert not [warning for warning in found.warnings if "left out" in warning]
+    assert_same(found.statistics, read(whole, types=types))
+
+
+def test_whole_numbers_beyond_64_bits_beside_fractions_or_text_are_refused(tmp_path) -> None:
+    long = write_part(tmp_path / "1.parquet", {"a": [Decimal(2**70)] * 2}, {"a": pa.decimal128(38, 0)})
+    for values, meaning in (([0.5, 1.5], "numbers"), (["x", "y"], "text")):
+        other = write_part(tmp_path / "2.parquet", {"a": values})
+        with pytest.raises(InputError, match=rf"holds {meaning} here and whole numbers beyond 64 bits in other parts"):
+            stream([long, other], types={"a": "discrete"})
+
+
+def test_values_that_cannot_be_converted_are_no_damage(tmp_path, monkeypatch) -> None:
+    parts = pair(tmp_path, {"a": [0, 1], "b": ["x", "y"]})
+    monkeypatch.setattr("bounds.streaming.plan._cast", lambda sql, column: f"CAST({sql} AS DATE)")
+    with pytest.raises(InputError, match=r"^first\.parquet: has values that cannot be converted \("):
+        stream(parts, skip_damaged=True)
 
 
 def test_columns_in_another_order_and_widths_of_numbers_are_the_same(tmp_path) -> None:

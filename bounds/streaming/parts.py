@@ -143,7 +143,8 @@ def open_part(part: str, threads: int | None = None) -> Iterator[OpenPart]:
 
     Raises:
         DamagedPartError: a part that is missing, damaged or not readable, also while it is being queried.
-        InputError: what is raised inside, or a query for which memory and disk do not suffice. All name the part.
+        InputError: what is raised inside, values that cannot be converted, or a query for which memory and disk do not
+            suffice. All name the part.
     """
     import duckdb
 
@@ -169,9 +170,11 @@ def open_part(part: str, threads: int | None = None) -> Iterator[OpenPart]:
             raise KeyboardInterrupt from None
         if not isinstance(error, duckdb.Error):
             raise
-        if not isinstance(error, duckdb.OutOfMemoryException):
-            raise DamagedPartError(f"{name}: {_cause(error, part)}") from None
-        raise InputError(f"{name}: memory and disk do not suffice ({first_line(error)})") from None
+        if isinstance(error, duckdb.OutOfMemoryException):
+            raise InputError(f"{name}: memory and disk do not suffice ({first_line(error)})") from None
+        if isinstance(error, duckdb.ConversionException):
+            raise InputError(f"{name}: has values that cannot be converted ({first_line(error)})") from None
+        raise DamagedPartError(f"{name}: {_cause(error, part)}") from None
     except OSError as error:
         raise DamagedPartError(f"{name}: {_cause(error, part)}") from None
 

@@ -16,11 +16,13 @@ from bounds.layout import Layout
 from bounds.samples import DeclaredTypes, Samples
 from bounds.streaming.csv_types import CsvCounts
 from bounds.streaming.parts import OpenPart, open_part
-from bounds.tables import NO_VALUES, parquet_cast
+from bounds.tables import NO_VALUES, WIDE_WHOLE, beyond_64_bits, parquet_cast
 
-#: SQL types in which the values of a column are compared: what one part holds another must hold too.
-Storage = Literal["BIGINT", "UBIGINT", "DOUBLE", "BOOLEAN", "VARCHAR"]
-_NUMBERS = ("BIGINT", "UBIGINT", "DOUBLE")
+#: SQL types in which the values of a column are compared: what one part holds another must hold too. The digits of a
+#: ``HUGEINT`` are text, as no number here holds them.
+Storage = Literal["BIGINT", "UBIGINT", "HUGEINT", "DOUBLE", "BOOLEAN", "VARCHAR"]
+_WHOLE_NUMBERS = frozenset({"BIGINT", "UBIGINT", "HUGEINT"})
+_NUMBERS = frozenset({"BIGINT", "UBIGINT", "DOUBLE"})
 
 #: Rows of the first part from which the kind of data is guessed; a wrong guess costs a second pass, no more.
 _FIRST_ROWS = 50_000
@@ -28,6 +30,7 @@ _WHOLE = re.compile(r"U?(TINY|SMALL)INT|U?INTEGER|BIGINT")
 _MEANING = {
     "BIGINT": "whole numbers",
     "UBIGINT": "unsigned whole numbers of 64 bits",
+    "HUGEINT": "whole numbers beyond 64 bits",
     "DOUBLE": "numbers",
     "BOOLEAN": "truth values",
     "VARCHAR": "text",
@@ -38,12 +41,12 @@ class StorageError(Exception):
     """A part holds numbers in another storage than planned, as where a gap made whole numbers fractions.
 
     Attributes:
-        columns: names of those that have to be planned as ``DOUBLE``.
+        wider: names of columns, each with the storage in which it has to be planned.
     """
 
-    def __init__(self, columns: frozenset[str]) -> None:
-        super().__init__(f"{', '.join(sorted(columns))}: parts hold different types of numbers")
-        self.columns = columns
+    def __init__(self, wider: Mapping[str, Storage]) -> None:
+        super().__init__(f"{', '.join(sorted(wider))}: parts hold different types of numbers")
+        self.wider = wider
 
 
 @dataclass(frozen=True)
@@ -87,9 +90,9 @@ class Plan:
     strict: bool
     complete: bool = False
 
-    def widened(self, names: frozenset[str]) -> Plan:
-        """The same with some columns of numbers as ``DOUBLE``."""
-        columns = tuple(replace(one, storage="DOUBLE") if one.name in names else one for one in self.columns)
+    def widened(self, wider: Mapping[str, Storage]) -> Plan:
+        """The same with some columns in another storage."""
+        columns = tuple(replace(one, storage=wider.get(one.name, one.storage)) for one in self.columns)
         return replace(self, columns=columns)
 
     @property
@@ -130,35 +133,47 @@ class Plan:
             raise InputError(f"column {extra!r} is not in the other parts: leave it out with --modalities")
         positions = [part.names.index(column.name) for column in self.columns]
         if part.is_csv:
-            return {
-                column: f"CAST(c{i} AS {column.storage})" for i, column in zip(positions, self.columns, strict=True)
-            }
+            return {column: _cast(f"c{i}", column) for i, column in zip(positions, self.columns, strict=True)}
         found = parquet_columns(
             part,
             [(i, column.name, column.declared) for i, column in zip(positions, self.columns, strict=True)],
             self.complete,
         )
-        wider = set()
+        wider: dict[str, Storage] = {}
         for column, (sql, storage) in zip(self.columns, found, strict=True):
             if not storage or storage == column.storage:
                 continue
-            if not (storage in _NUMBERS and column.numeric):
+            both = _common(storage, column.storage)
+            if not both:
                 raise InputError(
                     f"{column.label} holds {_MEANING[storage]} here and {_MEANING[column.storage]} in other parts: "
                     "write all parts with the same type"
                 )
-            if column.storage != "DOUBLE":
-                wider.add(column.name)
-            elif part.row(f"count(*) FILTER ({sql} NOT BETWEEN -{EXACT_INTEGERS} AND {EXACT_INTEGERS})")[0]:
+            if both != column.storage:
+                wider[column.name] = both
+            elif (
+                column.declared != "continuous"
+                and both == "DOUBLE"
+                and part.row(f"count(*) FILTER ({sql} NOT BETWEEN -{EXACT_INTEGERS} AND {EXACT_INTEGERS})")[0]
+            ):
                 raise InputError(
                     f"{column.label} holds whole numbers beyond 2^53, and another type of numbers in other parts, "
                     "in which they lose digits: write all parts with the same type"
                 )
         if wider:
-            raise StorageError(frozenset(wider))
-        return {
-            column: f"CAST({sql} AS {column.storage})" for column, (sql, _) in zip(self.columns, found, strict=True)
-        }
+            raise StorageError(wider)
+        return {column: _cast(sql, column) for column, (sql, _) in zip(self.columns, found, strict=True)}
+
+
+def _common(one: Storage, other: Storage) -> Storage | None:
+    """The storage in which the values of two others that differ can be compared, if there is one."""
+    if {one, other} <= _NUMBERS:
+        return "DOUBLE"
+    return "HUGEINT" if {one, other} <= _WHOLE_NUMBERS else None
+
+
+def _cast(sql: str, column: PlannedColumn) -> str:
+    return f"CAST({sql} AS {'VARCHAR' if column.storage == 'HUGEINT' else column.storage})"
 
 
 def _observed(sql: Mapping[PlannedColumn, str]) -> dict[str, str]:
@@ -238,17 +253,24 @@ def parquet_columns(
     Raises:
         InputError: a column of something else than numbers or text.
     """
+
+    def is_long(i: int) -> bool:
+        return bool(part.row(beyond_64_bits(i))[0])
+
     stored = part.types([f"c{i}" for i, _, _ in columns])
     casts = [
-        "NULL" if complete and kind == NO_VALUES else parquet_cast(i, name, kind, declared)
+        "NULL" if complete and kind == NO_VALUES else parquet_cast(i, name, kind, declared, is_long)
         for (i, name, declared), kind in zip(columns, stored, strict=True)
     ]
     return [
-        (sql, None if sql == "NULL" else _storage(kind)) for sql, kind in zip(casts, part.types(casts), strict=True)
+        (sql, None if sql == "NULL" else _storage(kind, before))
+        for sql, kind, before in zip(casts, part.types(casts), stored, strict=True)
     ]
 
 
-def _storage(kind: str) -> Storage:
+def _storage(kind: str, before: str) -> Storage:
+    if kind == "VARCHAR" and WIDE_WHOLE.fullmatch(before):
+        return "HUGEINT"
     if _WHOLE.fullmatch(kind):
         return "BIGINT"
     if kind == "UBIGINT":

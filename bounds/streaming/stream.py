@@ -126,7 +126,7 @@ class _Stream:
             try:
                 return self._follow(plan, kinds, source)
             except StorageError as error:
-                plan = plan.widened(error.columns)
+                plan = plan.widened(error.wider)
 
     def _follow(self, plan: Plan, kinds: dict[str, ColumnType], source: str) -> Streamed:
         """One pass if the guess of the types is right, otherwise one more with the right ones."""
@@ -189,7 +189,7 @@ class _Stream:
                 kinds = guess(part, plan) if plan else {}
             except StorageError as error:
                 assert plan is not None
-                plan = plan.widened(error.columns)
+                plan = plan.widened(error.wider)
                 kinds = guess(part, plan)
             except DamagedPartError as error:
                 damaged[part] = str(error)

@@ -15,7 +15,7 @@ from bounds.memory import check_fits
 from bounds.streaming.csv_types import CsvCounts
 from bounds.streaming.numbers import Accumulator, Numbers
 from bounds.streaming.parts import DamagedPartError, OpenPart, open_part
-from bounds.streaming.plan import Plan, PlannedColumn, StorageError
+from bounds.streaming.plan import Plan, PlannedColumn, Storage, StorageError
 from bounds.streaming.rows import RowCounts
 from bounds.streaming.symbols import SymbolCounts, without_missing
 
@@ -44,13 +44,13 @@ class Outcome:
         statistic: of the parts that did not fail, ``None`` if all did.
         failures: parts and causes; ``damaged`` are those that may be left out, as nothing was read from them.
         damaged: parts among the failures that could not be read.
-        wider: columns that have to be planned as ``DOUBLE``, because parts hold different types of numbers.
+        wider: columns to be planned in another storage, because parts hold different types of numbers.
     """
 
     statistic: Statistic | None
     failures: Mapping[str, str] = field(default_factory=dict)
     damaged: frozenset[str] = frozenset()
-    wider: frozenset[str] = frozenset()
+    wider: Mapping[str, Storage] = field(default_factory=dict)
 
     def merge(self, other: Outcome) -> Outcome:
         """What came of the parts of both."""
@@ -58,7 +58,7 @@ class Outcome:
         # Both come from the same task, so they are of one kind.
         merged = pair[0].merge(pair[1]) if len(pair) == 2 else pair[0] if pair else None  # type: ignore[arg-type]
         failures = {**self.failures, **other.failures}
-        return Outcome(merged, failures, self.damaged | other.damaged, self.wider | other.wider)
+        return Outcome(merged, failures, self.damaged | other.damaged, {**self.wider, **other.wider})
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Task:
         except DamagedPartError as error:
             return Outcome(None, {part: str(error)}, damaged=frozenset([part]))
         except StorageError as error:
-            return Outcome(None, {part: str(error)}, wider=error.columns)
+            return Outcome(None, {part: str(error)}, wider=error.wider)
         except InputError as error:
             return Outcome(None, {part: str(error)})
 
