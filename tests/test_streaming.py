@@ -23,7 +23,7 @@ from bounds.statistics import JointCounts
 from bounds.streaming import find_parts, stream, suits_memory
 from bounds.streaming.dask_engine import OnDask
 from bounds.streaming.numbers import Accumulator
-from bounds.streaming.plan import make_plan
+from bounds.streaming.plan import draft, guess
 from bounds.streaming.symbols import SymbolCounts
 from bounds.streaming.tasks import Outcome, Task
 
@@ -211,6 +211,22 @@ def test_empty_parts_and_few_rows(tmp_path) -> None:
         stream([parts[0], one])
 
 
+FIRST_MIDDLE_LAST = pytest.mark.parametrize("at", [0, 1, 2])
+
+
+@FIRST_MIDDLE_LAST
+@pytest.mark.parametrize("kind", [pa.null(), pa.string(), pa.float64()], ids=str)
+@pytest.mark.parametrize("missing", ["refuse", "complete"])
+def test_a_part_without_rows_neither_decides_nor_contradicts_what_columns_hold(tmp_path, at, kind, missing) -> None:
+    columns = {"a": [0, 1, 1, 0] * 20, "b": [True, False] * 40, "c": ["x", "y", "z", "x"] * 20}
+    whole, parts = split(tmp_path, columns, [30])
+    parts.insert(at, write_part(tmp_path / "empty.parquet", {name: [] for name in columns}, dict.fromkeys("abc", kind)))
+    found = stream(parts, missing=missing)
+    assert_same(found.statistics, read(whole))
+    with pytest.raises(InputError, match="no rows: entropies"):
+        stream([parts[at]], missing=missing)
+
+
 def pair(folder: Path, second: Columns, suffix: str = ".parquet") -> list[Path]:
     first = write_part(folder / f"first{suffix}", {"a": [0, 1] * 20, "b": ["x", "y"] * 20})
     return [first, write_part(folder / f"second{suffix}", second)]
@@ -241,6 +257,25 @@ def test_a_part_with_the_wrong_data_is_named_and_never_left_out(tmp_path, second
     parts = pair(tmp_path, second)
     with pytest.raises(InputError, match=message):
         stream(parts, skip_damaged=skip)
+
+
+@FIRST_MIDDLE_LAST
+def test_all_wrong_parts_are_named_wherever_they_are(tmp_path, at) -> None:
+    names = [f"{i}.parquet" for i in range(4)]
+    for name in names:
+        write_part(tmp_path / name, {"a": [0, 1] * 20, "b": ["x", "y"] * 20})
+    write_part(tmp_path / names[at], {"a": [datetime.date(2020, 1, 1)] * 2, "b": ["x", "y"]})
+    truncate(tmp_path / names[at + 1])
+    with pytest.raises(InputError, match="2 of 4 parts cannot be used: ") as refused:
+        stream(tmp_path)
+    assert f"{names[at]}: column 'a' holds dates or times" in str(refused.value)
+    assert f"{names[at + 1]}: is not a complete .parquet file" in str(refused.value)
+
+
+def test_a_wrong_option_is_no_fault_of_the_parts(tmp_path) -> None:
+    parts = pair(tmp_path, {"a": [0, 1], "b": ["x", "y"]})
+    with pytest.raises(InputError, match=r"^first\.parquet: there is no column 'z': known are a, b$"):
+        stream(parts, ["m=z"])
 
 
 @pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
@@ -485,7 +520,7 @@ def test_dask_workers_give_the_same_and_survive_each_other(tmp_path, cluster) ->
     assert len(list((tmp_path / "kept").iterdir())) == len(parts)
 
     truncate(parts[4])
-    plan = make_plan(str(parts[0]), (), None, None)
+    plan, _ = guess(str(parts[0]), draft(str(parts[0]), (), None))
     engine = OnDask(cluster, lambda items, description, total: items)
     once = Deadly("numbers", plan, plan.columns, victim="part2.parquet", marker=str(tmp_path / "marker"))
     total = engine.total(once, [str(part) for part in parts], "killing")

@@ -194,6 +194,30 @@ def test_parts_in_which_no_row_is_complete(tmp_path, types, bad) -> None:
         stream(parts[bad : bad + 1], missing="complete")
 
 
+@pytest.mark.parametrize("at", [0, 1])
+@pytest.mark.parametrize("gap", [math.nan, None])
+@pytest.mark.parametrize("values", [["x", "y", "y", "x"], [True, False, False, True]], ids=["text", "truth"])
+def test_a_column_of_gaps_alone_contradicts_no_type(tmp_path, at, gap, values) -> None:
+    """As pandas writes a part in which the column is missing: as doubles."""
+    there, gone = {"a": [0, 1] * 20, "b": values * 10}, {"a": [0, 1, 1], "b": [gap] * 3}
+    parts = [write_part(tmp_path / "there.parquet", there)]
+    parts.insert(at, write_part(tmp_path / "gone.parquet", gone, {"b": pa.float64()}))
+    found = stream(parts, missing="complete")
+    assert_same(found.statistics, read(parts[1 - at]))
+    assert found.warnings == (note_of_complete(40, 43, {"a": 0, "b": 3}),)
+    write_part(tmp_path / "gone.parquet", {"a": [0, 1, 1], "b": [gap, 1.0, gap]}, {"b": pa.float64()})
+    with pytest.raises(InputError, match=r"column 'b' holds .* here and .* in other parts: write all parts with the"):
+        stream(parts, missing="complete")
+
+
+def test_no_row_is_complete_where_each_part_lacks_another_column(tmp_path) -> None:
+    rows = ["x", "y"] * 5
+    write_part(tmp_path / "1.parquet", {"a": rows, "b": [None] * 10}, {"b": pa.null()})
+    write_part(tmp_path / "2.parquet", {"a": [None] * 8, "b": rows[:8]}, {"a": pa.null()})
+    with pytest.raises(InputError, match="0 of 18 rows are complete: leave out b, which is missing in 10"):
+        stream(tmp_path, missing="complete")
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("kind", ["discrete", "continuous"])
 @pytest.mark.parametrize("complete", [0, 1])
@@ -251,6 +275,18 @@ def test_the_note_counts_the_parts_that_are_in(tmp_path, suffix, kind) -> None:
     left_out, note = found.warnings
     assert left_out.startswith(f"left out, as it cannot be read: part1{suffix}: ")
     assert (note,) == expected.notes
+
+
+def test_a_part_of_another_type_that_is_damaged_inside_is_left_out(tmp_path) -> None:
+    write_part(tmp_path / "0.parquet", {"a": [0, 1, 1], "b": [None] * 3}, {"b": pa.int64()})
+    damaged = write_part(tmp_path / "1.parquet", {"a": random(5000).tolist(), "b": random(5000, 1).tolist()})
+    content = bytearray(damaged.read_bytes())
+    content[4:60] = b"\xff" * 56  # the header of the first page
+    damaged.write_bytes(content)
+    write_part(tmp_path / "2.parquet", {"a": [0, 1] * 20, "b": [1, 1, 0, 0] * 10})
+    found = stream(tmp_path, missing="complete", skip_damaged=True)
+    assert found.statistics.n == 40
+    assert found.warnings[0].startswith("left out, as it cannot be read: 1.parquet: ")
 
 
 def test_rows_of_a_part_that_is_damaged_inside_are_not_counted(tmp_path) -> None:

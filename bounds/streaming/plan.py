@@ -14,13 +14,12 @@ from bounds.columns import EXACT_INTEGERS, MAX_SYMBOLS, ColumnType
 from bounds.errors import InputError
 from bounds.layout import Layout
 from bounds.samples import DeclaredTypes, Samples
-from bounds.streaming.csv_types import CsvCounts
 from bounds.streaming.parts import OpenPart, open_part
 from bounds.tables import NO_VALUES, WIDE_WHOLE, beyond_64_bits, parquet_cast
 
 #: SQL types in which the values of a column are compared: what one part holds another must hold too. The digits of a
-#: ``HUGEINT`` are text, as no number here holds them.
-Storage = Literal["BIGINT", "UBIGINT", "HUGEINT", "DOUBLE", "BOOLEAN", "VARCHAR"]
+#: ``HUGEINT`` are text, as no number here holds them. ``NULL`` is the type of no values, and suits others.
+Storage = Literal["NULL", "BIGINT", "UBIGINT", "HUGEINT", "DOUBLE", "BOOLEAN", "VARCHAR"]
 _WHOLE_NUMBERS = frozenset({"BIGINT", "UBIGINT", "HUGEINT"})
 _NUMBERS = frozenset({"BIGINT", "UBIGINT", "DOUBLE"})
 
@@ -38,14 +37,14 @@ _MEANING = {
 
 
 class StorageError(Exception):
-    """A part holds numbers in another storage than planned, as where a gap made whole numbers fractions.
+    """A part needs another storage than planned, as where a gap made whole numbers fractions.
 
     Attributes:
         wider: names of columns, each with the storage in which it has to be planned.
     """
 
     def __init__(self, wider: Mapping[str, Storage]) -> None:
-        super().__init__(f"{', '.join(sorted(wider))}: parts hold different types of numbers")
+        super().__init__(f"{', '.join(sorted(wider))}: parts hold different types")
         self.wider = wider
 
 
@@ -95,6 +94,25 @@ class Plan:
         columns = tuple(replace(one, storage=wider.get(one.name, one.storage)) for one in self.columns)
         return replace(self, columns=columns)
 
+    def stored_as(self, part: OpenPart) -> Plan:
+        """The same with the storages that a part needs.
+
+        Raises:
+            InputError: as for :meth:`select`, or text that is declared continuous.
+        """
+        try:
+            self._expressions(part)
+        except StorageError as error:
+            plan = self.widened(error.wider)
+        else:
+            return self
+        for column in plan.columns:
+            if column.declared == "continuous" and column.storage in ("VARCHAR", "BOOLEAN"):
+                raise InputError(
+                    f"{column.label} is declared continuous but holds text or categories: convert it to numbers"
+                )
+        return plan
+
     @property
     def layout(self) -> Layout:
         """The layout that the same columns have in memory."""
@@ -139,120 +157,116 @@ class Plan:
             [(i, column.name, column.declared) for i, column in zip(positions, self.columns, strict=True)],
             self.complete,
         )
+        expressions: dict[PlannedColumn, str] = {}
         wider: dict[str, Storage] = {}
         for column, (sql, storage) in zip(self.columns, found, strict=True):
-            if not storage or storage == column.storage:
-                continue
             both = _common(storage, column.storage)
-            if not both:
+            if both and both != column.storage:
+                wider[column.name] = both
+            if both == "DOUBLE" and storage in _WHOLE_NUMBERS and column.declared != "continuous":
+                _check_exact(part, column, sql)
+            if not both and part.row(f"count(*) FILTER ({_is_there(sql, storage)})")[0]:
                 raise InputError(
                     f"{column.label} holds {_MEANING[storage]} here and {_MEANING[column.storage]} in other parts: "
                     "write all parts with the same type"
                 )
-            if both != column.storage:
-                wider[column.name] = both
-            elif (
-                column.declared != "continuous"
-                and both == "DOUBLE"
-                and part.row(f"count(*) FILTER ({sql} NOT BETWEEN -{EXACT_INTEGERS} AND {EXACT_INTEGERS})")[0]
-            ):
-                raise InputError(
-                    f"{column.label} holds whole numbers beyond 2^53, and another type of numbers in other parts, "
-                    "in which they lose digits: write all parts with the same type"
-                )
+            expressions[column] = _cast(sql if both else "NULL", column)
         if wider:
             raise StorageError(wider)
-        return {column: _cast(sql, column) for column, (sql, _) in zip(self.columns, found, strict=True)}
+        return expressions
+
+
+def _check_exact(part: OpenPart, column: PlannedColumn, sql: str) -> None:
+    if part.row(f"count(*) FILTER ({sql} NOT BETWEEN -{EXACT_INTEGERS} AND {EXACT_INTEGERS})")[0]:
+        raise InputError(
+            f"{column.label} holds whole numbers beyond 2^53, and another type of numbers in other parts, "
+            "in which they lose digits: write all parts with the same type"
+        )
 
 
 def _common(one: Storage, other: Storage) -> Storage | None:
-    """The storage in which the values of two others that differ can be compared, if there is one."""
+    """The storage in which the values of both can be compared, if there is one."""
+    if one == other or other == "NULL":
+        return one
+    if one == "NULL":
+        return other
     if {one, other} <= _NUMBERS:
         return "DOUBLE"
     return "HUGEINT" if {one, other} <= _WHOLE_NUMBERS else None
 
 
 def _cast(sql: str, column: PlannedColumn) -> str:
-    return f"CAST({sql} AS {'VARCHAR' if column.storage == 'HUGEINT' else column.storage})"
+    kind = {"NULL": NO_VALUES, "HUGEINT": "VARCHAR"}.get(column.storage, column.storage)
+    return f"CAST({sql} AS {kind})"
+
+
+def _is_there(sql: str, storage: Storage) -> str:
+    """SQL of whether a value is neither NULL nor NaN."""
+    return f"{sql} IS NOT NULL" + (f" AND NOT isnan({sql})" if storage == "DOUBLE" else "")
 
 
 def _observed(sql: Mapping[PlannedColumn, str]) -> dict[str, str]:
     conditions: dict[str, list[str]] = {}
     for column, value in sql.items():
-        is_number = f" AND NOT isnan({value})" if column.storage == "DOUBLE" else ""
-        conditions.setdefault(column.modality, []).append(f"{value} IS NOT NULL{is_number}")
+        conditions.setdefault(column.modality, []).append(_is_there(value, column.storage))
     return {modality: " AND ".join(found) for modality, found in conditions.items()}
 
 
-def make_plan(
-    part: str,
-    modalities: Sequence[str],
-    types: Mapping[str, str] | None,
-    counted: CsvCounts | None,
-    complete: bool = False,
-) -> Plan | None:
-    """The plan that a readable part leads to, ``None`` where it has a column without values and others may have some.
+def draft(part: str, modalities: Sequence[str], types: Mapping[str, str] | None, complete: bool = False) -> Plan:
+    """The plan but for the storages, from the names of the columns of a part.
 
     Args:
         part: that part.
         modalities: which columns belong to which, as for :func:`bounds.readers.read`.
         types: as there.
-        counted: for .csv what all parts hold.
         complete: whether only complete rows count.
 
     Raises:
-        InputError: unknown columns or types, columns that hold neither numbers nor text.
+        InputError: unknown columns or types.
     """
     with open_part(part) as opened:
-        groups = assign(modalities, opened.names)
-        declared = DeclaredTypes(types or {}, {m: tuple(opened.names[i] for i in at) for m, at in groups.items()})
         names = opened.names
-        chosen = [(i, names[i], declared.of(m, names[i])) for m, at in groups.items() for i in at]
-        storages = [] if counted else [storage for _, storage in parquet_columns(opened, chosen, complete)]
-    if counted:  # of all parts, so an error here is not about this one
-        storages = [counted.storage(name, kind) for _, name, kind in chosen]
-    belongs = [m for m, at in groups.items() for _ in at]
-    columns = tuple(
-        PlannedColumn(name, modality, storage, kind)
-        for (_, name, kind), modality, storage in zip(chosen, belongs, storages, strict=True)
-        if storage
-    )
-    if len(columns) < len(chosen):
-        return None
-    for column in columns:
-        if column.declared == "continuous" and not column.numeric:
-            raise InputError(
-                f"{column.label} is declared continuous but holds text or categories: convert it to numbers"
-            )
-    return Plan(columns, names, not modalities, complete)
+        groups = assign(modalities, names)
+        declared = DeclaredTypes(types or {}, {m: tuple(names[i] for i in at) for m, at in groups.items()})
+        columns = [PlannedColumn(names[i], m, "NULL", declared.of(m, names[i])) for m, at in groups.items() for i in at]
+        return Plan(tuple(columns), names, not modalities, complete)
 
 
-def guess(part: str, plan: Plan) -> dict[str, ColumnType]:
-    """The type of every column as far as the first rows of a part that count show; nothing if it has none."""
-    kinds: dict[str, ColumnType] = {column.name: column.settled for column in plan.columns if column.settled}
-    unsettled = [column for column in plan.columns if not column.settled]
+def guess(part: str, plan: Plan) -> tuple[Plan, dict[str, ColumnType]] | None:
+    """The plan with the storages of a part, and the type of every column as far as its first rows that count show.
+
+    ``None`` if it has no such rows: then it says nothing of either.
+
+    Raises:
+        InputError: as for :meth:`Plan.stored_as`.
+    """
     with open_part(part) as opened:
+        plan = plan.stored_as(opened)
+        kinds: dict[str, ColumnType] = {column.name: column.settled for column in plan.columns if column.settled}
+        unsettled = [column for column in plan.columns if not column.settled]
         query = f"{plan.select(opened, unsettled or plan.columns[:1])} LIMIT {_FIRST_ROWS if unsettled else 1}"
         values = opened.connection.execute(query, opened.given).fetchnumpy()
     if not len(values["v0"]):
-        return {}
+        return None
     for i, column in enumerate(unsettled):
         distinct = np.unique(np.ma.getdata(values[f"v{i}"]))
         few = len(distinct) <= MAX_SYMBOLS and bool((distinct == np.round(distinct)).all())
         kinds[column.name] = "discrete" if few else "continuous"
-    return kinds
+    return plan, kinds
 
 
 def parquet_columns(
     part: OpenPart, columns: Sequence[tuple[int, str, ColumnType | None]], complete: bool
-) -> list[tuple[str, Storage | None]]:
+) -> list[tuple[str, Storage]]:
     """SQL and storage of columns of a .parquet, each given by position, name and declared type.
 
-    Where only complete rows count, a column may have no type because it has no values; then there is no storage.
+    Where only complete rows count, a column may have no type because it has no values.
 
     Raises:
-        InputError: a column of something else than numbers or text.
+        InputError: a column of something else than numbers or text, in a part that has rows.
     """
+    if not part.row("count(*)")[0]:
+        return [("NULL", "NULL")] * len(columns)
 
     def is_long(i: int) -> bool:
         return bool(part.row(beyond_64_bits(i))[0])
@@ -263,7 +277,7 @@ def parquet_columns(
         for (i, name, declared), kind in zip(columns, stored, strict=True)
     ]
     return [
-        (sql, None if sql == "NULL" else _storage(kind, before))
+        (sql, "NULL" if sql == "NULL" else _storage(kind, before))
         for sql, kind, before in zip(casts, part.types(casts), stored, strict=True)
     ]
 

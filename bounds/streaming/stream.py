@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -30,10 +30,12 @@ from bounds.streaming.engines import Engine, OneByOne
 from bounds.streaming.keep import Kept
 from bounds.streaming.numbers import Numbers
 from bounds.streaming.parts import DamagedPartError, find_parts
-from bounds.streaming.plan import Plan, PlannedColumn, StorageError, guess, make_plan
+from bounds.streaming.plan import Plan, PlannedColumn, StorageError, draft, guess
 from bounds.streaming.rows import RowCounts
 from bounds.streaming.symbols import SymbolCounts
 from bounds.streaming.tasks import Outcome, Statistic, Task, Wanted
+
+_T = TypeVar("_T")
 
 _FEW_ROWS = "the data have {}: entropies are estimated from many"
 _CHANGED = "{}: the parts changed while they were read"
@@ -120,7 +122,7 @@ class _Stream:
         self._left_out: dict[str, str] = {}
 
     def run(self, modalities: Sequence[str], types: Mapping[str, str] | None, complete: bool, source: str) -> Streamed:
-        """What the plan leads to, made anew if parts turn out to hold different types of numbers."""
+        """What the plan leads to, made anew if parts turn out to need other storages."""
         plan, kinds = self._plan(modalities, types, complete)
         while True:
             try:
@@ -130,6 +132,8 @@ class _Stream:
 
     def _follow(self, plan: Plan, kinds: dict[str, ColumnType], source: str) -> Streamed:
         """One pass if the guess of the types is right, otherwise one more with the right ones."""
+        if not kinds:
+            raise self._few(plan, 0)
         found = self._pass(plan, kinds)
         decided = self._decide(plan, found)
         if decided != kinds or _mixed(kinds):
@@ -175,32 +179,32 @@ class _Stream:
     def _plan(
         self, modalities: Sequence[str], types: Mapping[str, str] | None, complete: bool
     ) -> tuple[Plan, dict[str, ColumnType]]:
-        """The plan and the guessed types, from the first part that has rows that count."""
-        counted = None
+        """The plan and the guessed types, from the first part that has rows that count; no types if none has."""
+        plan = self._first(lambda part: draft(part, modalities, types, complete))
+        assert plan is not None
         if self._parts[0].lower().endswith(".csv"):
-            total = self._total(Task("csv"), "reading types")
-            assert isinstance(total, CsvCounts)
-            counted = total
+            counted = self._total(Task("csv"), "reading types")
+            assert isinstance(counted, CsvCounts)
+            plan = plan.widened({one.name: counted.storage(one.name, one.declared) for one in plan.columns})
+        return self._first(lambda part: guess(part, plan)) or (plan, {})
+
+    def _first(self, work: Callable[[str], _T | None]) -> _T | None:
+        """What comes of the first part of which something does. Wrong ones before it are named by the passes."""
+        wrong: list[InputError] = []
         damaged: dict[str, str] = {}
-        plan = None
         for part in self._parts:
             try:
-                plan = plan or make_plan(part, modalities, types, counted, complete)
-                kinds = guess(part, plan) if plan else {}
-            except StorageError as error:
-                assert plan is not None
-                plan = plan.widened(error.wider)
-                kinds = guess(part, plan)
+                if found := work(part):
+                    return found
             except DamagedPartError as error:
                 damaged[part] = str(error)
-                continue
-            if plan and kinds:
-                return plan, kinds
+            except InputError as error:
+                wrong.append(error)
+        if wrong:
+            raise wrong[0]
         if damaged:
             self._check(Outcome(None, damaged, damaged=frozenset(damaged)))
-        if not plan:
-            raise InputError("no row is complete, as every part has a column without values: leave such columns out")
-        raise self._few(plan, 0)
+        return None
 
     def _pass(self, plan: Plan, kinds: Mapping[str, ColumnType]) -> _Found:
         """The statistic that suits the types; for those of both kinds that which decides the doubtful ones."""
