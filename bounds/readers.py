@@ -95,6 +95,8 @@ def read(
 def _check_suffix(name: str) -> None:
     suffix = os.path.splitext(name)[1].lower()
     if suffix not in _READERS:
+        if not os.path.exists(name):
+            raise InputError(f"{name}: there is no such file or folder")
         raise InputError(
             f"{name}: unknown suffix {suffix!r}: supported are {', '.join(_READERS)}, and folders of images"
         )

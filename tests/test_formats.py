@@ -525,6 +525,7 @@ def test_damaged_folders(images: Path, name: str) -> None:
 
 def test_the_unknown_suffix_lists_all(tmp_path: Path) -> None:
     formats = r"\.npz, \.csv, \.parquet, \.pt, \.h5mu, and folders of images"
+    (tmp_path / "data.xlsx").touch()
     with pytest.raises(InputError, match=rf"data\.xlsx: unknown suffix '\.xlsx': supported are {formats}"):
         read(tmp_path / "data.xlsx")
     with pytest.raises(InputError, match="is a directory: give a file, or a folder with a subfolder of images"):

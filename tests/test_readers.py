@@ -559,6 +559,9 @@ def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not valid text: rename it"):
         read(str(tmp_path / "\udcff.csv"))
     for name, suffix in (("data.pkl", ".pkl"), ("data", ""), ("data.csv.gz", ".gz")):
+        with pytest.raises(InputError, match=rf"{name}: there is no such file or folder"):
+            read(tmp_path / name)
+        (tmp_path / name).touch()
         with pytest.raises(InputError, match=rf"unknown suffix '{suffix}': supported are \.npz, \.csv, \.parquet"):
             read(tmp_path / name)
 

@@ -462,15 +462,18 @@ def test_no_part_left(tmp_path) -> None:
 
 
 def test_parts_by_pattern_folder_and_list(tmp_path) -> None:
-    for name in ("b.parquet", "a.parquet", "x.csv", "odd[1].parquet"):
+    for name in ("b.parquet", "a.PARQUET", ".a.parquet", "x.txt", "odd[1].parquet"):
         (tmp_path / name).write_text("")
     names = [os.path.basename(part) for part in find_parts(tmp_path)]
-    assert names == ["a.parquet", "b.parquet", "odd[1].parquet"]
+    assert names == ["a.PARQUET", "b.parquet", "odd[1].parquet"]
+    (tmp_path / "x.csv").write_text("")
     assert find_parts(tmp_path / "?.csv") == (str(tmp_path / "x.csv"),)
     assert find_parts(tmp_path / "odd[1].parquet") == (str(tmp_path / "odd[1].parquet"),)
     assert find_parts(["b.csv", "a.csv"]) == ("b.csv", "a.csv")
     for data, message in (
-        (str(tmp_path / "*.txt"), "no .parquet or .csv file is there"),
+        (str(tmp_path / "*.csx"), "no .parquet or .csv file is there"),
+        (str(tmp_path / "nowhere"), "nowhere: there is no such file or folder"),
+        (tmp_path, "suffixes .csv, .parquet: give .parquet files or .csv files alone, by a pattern"),
         ([], "no parts"),
         (["a.csv", "a.parquet"], "suffixes .csv, .parquet"),
         (["a.npz"], "suffixes .npz"),

@@ -63,8 +63,8 @@ class OpenPart:
 def find_parts(data: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
     """The parts that a file, a pattern, a folder or a list of files means, sorted unless listed.
 
-    Patterns are those of :mod:`glob`, with ``**`` for any folders. A folder means all its .parquet files, or if there
-    are none all its .csv files. What has ``://`` in its name is looked up by fsspec, and only then is it loaded.
+    Patterns are those of :mod:`glob`, with ``**`` for any folders. A folder means all its .parquet files, or all its
+    .csv files, but not both. What has ``://`` in its name is looked up by fsspec, and only then is it loaded.
 
     Raises:
         InputError: no part, parts of several formats or of an unknown one.
@@ -81,7 +81,8 @@ def find_parts(data: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) 
     suffixes = {os.path.splitext(part)[1].lower() for part in parts}
     if len(suffixes) > 1 or not suffixes <= set(SUFFIXES):
         raise InputError(
-            f"the parts have the suffixes {', '.join(sorted(suffixes)) or 'none'}: give .parquet files, or .csv files"
+            f"the parts have the suffixes {', '.join(sorted(suffixes))}: give .parquet files or .csv files alone, by a "
+            "pattern such as 'folder/*.parquet'"
         )
     return tuple(parts)
 
@@ -238,13 +239,13 @@ def _pattern(part: str) -> str:
 
 def _local(name: str) -> list[str]:
     if os.path.isdir(name):
-        for suffix in SUFFIXES:
-            found = sorted(path for path in glob.glob(os.path.join(glob.escape(name), f"*{suffix}")))
-            if found:
-                return found
-        return []
-    # A file whose name has the characters of a pattern is meant itself.
-    return [name] if os.path.exists(name) or not glob.has_magic(name) else sorted(glob.glob(name, recursive=True))
+        found = glob.glob(os.path.join(glob.escape(name), "*"))
+        return sorted(path for path in found if path.lower().endswith(SUFFIXES))
+    if os.path.exists(name):  # a file whose name has the characters of a pattern is meant itself
+        return [name]
+    if not glob.has_magic(name):
+        raise InputError(f"{name}: there is no such file or folder")
+    return sorted(glob.glob(name, recursive=True))
 
 
 def _remote(name: str) -> list[str]:
