@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 
 from bounds.errors import InputError
+from bounds.layout import Layout
 from bounds.samples import Samples, did_you_mean
 from bounds.statistics import JointCounts
 
@@ -33,10 +34,7 @@ def with_alphabets(data: _Data, sizes: Mapping[str, int]) -> _Data:
     (6,)
     """
     layout = data.layout
-    known = list(dict.fromkeys([*layout.names, *layout.unit_names]))
-    for name in sizes:
-        if name not in known:
-            raise InputError(f"an alphabet is declared for {name!r}, which is no column: {did_you_mean(name, known)}")
+    check_known(sizes, layout)
     found = list(data.alphabets)
     for modality, name in enumerate(layout.names):
         for unit in layout.variables_of_modalities(1 << modality):
@@ -52,3 +50,15 @@ def with_alphabets(data: _Data, sizes: Mapping[str, int]) -> _Data:
                 raise InputError(f"column {column!r} shows {found[unit]} symbols: an alphabet of {size} is too small")
             found[unit] = int(size)
     return replace(data, alphabets=tuple(found))
+
+
+def check_known(names: Iterable[str], layout: Layout) -> None:
+    """Refuses alphabets of what is no modality or column of a layout.
+
+    Raises:
+        InputError: the name, and those that are known.
+    """
+    known = list(dict.fromkeys([*layout.names, *layout.unit_names]))
+    for name in names:
+        if name not in known:
+            raise InputError(f"an alphabet is declared for {name!r}, which is no column: {did_you_mean(name, known)}")

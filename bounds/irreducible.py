@@ -203,12 +203,10 @@ def irreducible_error(
     >>> print(irreducible_error(copy, "mmvae")["mmvae"].generative_discrepancy)
     Delta = 0.000000 nats (exact)
     """
-    check_confidence(confidence)
     data = _understood(data)
     names = data.modality_names if isinstance(data, EntropyVector) else data.names
     # What cannot be done is refused before any work.
-    check_countable(names)
-    schemes = parse_schemes(scheme, names)
+    schemes = checked_schemes(scheme, names, confidence)
     h, choice, warnings = _entropies(data, estimator, interval, block, track)
     coarse = h.at_modality_level()
     return IrreducibleError(
@@ -225,6 +223,19 @@ def irreducible_error(
         warnings=(*warnings, *_singularities(h)),
         rows_of_subsets=data.counts() if isinstance(data, PartlyObserved) else {},
     )
+
+
+def checked_schemes(
+    scheme: SubsetScheme | str | Sequence[SubsetScheme | str], names: Sequence[str], confidence: float
+) -> list[SubsetScheme]:
+    """The schemes of :func:`irreducible_error`, and a refusal of what it can do for no data with these modalities.
+
+    Raises:
+        InputError: no confidence, too many modalities, or schemes that do not fit them.
+    """
+    check_confidence(confidence)
+    check_countable(names)
+    return parse_schemes(scheme, names)
 
 
 def _understood(data: Data) -> Law | Estimated | EntropyVector:

@@ -233,7 +233,7 @@ def test_half_of_the_rows_is_the_largest_block():
     counted = information({"x": x > 0, "y": y > 0}, block=200)
     assert counted.guarantee == "none"
     assert counted.method.endswith("no interval: 400 rows are fewer than 20 blocks of 200")
-    assert "from 1 to half of the 400 rows" in refusal({"x": x, "y": y}, block=201)
+    assert "at most half of the 400 rows" in refusal({"x": x, "y": y}, block=201)
 
 
 @pytest.mark.parametrize("estimator", ["gaussian", "gaussian-copula", "neighbours"])

@@ -96,8 +96,8 @@ def test_help_names_interval_and_block(capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--block", "0"], "block=0: give the rows that depend on each other, from 1 to half of the 500 rows"),
-        (["--block", "251"], "block=251"),
+        (["--block", "0"], "block=0: give the rows that depend on each other, 1 if none do"),
+        (["--block", "251"], "block=251: give the rows that depend on each other, at most half of the 500 rows"),
         (["--block", "5", "--interval", "guaranteed"], "guaranteed intervals are for independent rows"),
     ],
 )

@@ -330,7 +330,7 @@ def test_wrong_requests_are_one_clear_line():
         (samples, {"interval": "narrow"}, "unknown interval 'narrow': use one of auto, guaranteed"),
         (samples, {"interval": "guaranteed", "block": 5}, "guaranteed intervals are for independent rows"),
         (smooth, {"interval": "guaranteed"}, "no interval of continuous data is guaranteed without assumptions"),
-        (samples, {"block": 0}, r"block=0: give the rows that depend on each other, from 1 to half of the 100 rows"),
+        (samples, {"block": 0}, r"block=0: give the rows that depend on each other, 1 if none do"),
         (samples, {"block": -3}, "block=-3"),
         (samples, {"block": 51}, "block=51"),
         (JointCounts.of(samples), {"block": 5}, "block needs rows in their order, and a stream keeps statistics alone"),

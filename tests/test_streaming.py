@@ -617,8 +617,36 @@ def test_estimators_that_need_rows_name_those_that_do_not(tmp_path, capsys, esti
     split(tmp_path, {"x": random(100).tolist(), "y": random(100, 1).tolist()}, [40])
     code, _, err = run(capsys, str(tmp_path / "part*.parquet"), "--estimator", estimator)
     assert code == 2
-    assert estimator in err
-    assert "use gaussian" in err.replace("'", "") or "gaussian" in err.split("rows")[-1]
+    assert f"{estimator} needs rows" in err
+    assert err.endswith(", gaussian\n")
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--scheme", "foo"], "unknown scheme 'foo'"),
+        (["--scheme", "x:1/2,z:1/2"], "'z'"),
+        (["--scheme", "mvae", "--scheme", "mvae"], "scheme 'mvae' is given twice"),
+        (["--confidence", "2"], "confidence 2.0: give a number between 0 and 1"),
+        (["--estimator", "neighbours"], "neighbours needs rows"),
+        (["--block", "0"], "block=0: give the rows"),
+        (["--block", "5"], "block needs rows in their order"),
+        (["--alphabet", "x=y"], "--alphabet 'x=y': write NAME=K"),
+        (["--alphabet", "zz=3"], "an alphabet is declared for 'zz', which is no column"),
+        (["--type", "zz=discrete"], "a type is declared for 'zz', which is no modality or column"),
+        (["--type", "x=discret"], "use 'discrete' or 'continuous'"),
+        (["--modalities", "m=zz"], "there is no column 'zz'"),
+    ],
+)
+def test_wrong_options_are_refused_before_a_part_is_read(
+    tmp_path, capsys, monkeypatch, suffix, options, message
+) -> None:
+    split(tmp_path, {"x": [0, 1] * 50, "y": [0, 1] * 50}, [40], suffix)
+    monkeypatch.setattr(Task, "__call__", lambda *_: pytest.fail("a part was read"))
+    code, _, err = run(capsys, str(tmp_path / f"part*{suffix}"), *options)
+    assert code == 2
+    assert message in err
 
 
 def test_planted_faults_of_a_stream_are_caught(tmp_path, monkeypatch) -> None:

@@ -9,15 +9,25 @@ from typing import Any
 
 import numpy as np
 
-from bounds.commands.options import DATA_HELP, PARTS_HELP, add_data, add_scheme_and_output, types_of, unit_of
+from bounds.commands.options import (
+    DATA_HELP,
+    PARTS_HELP,
+    add_data,
+    add_scheme_and_output,
+    schemes_of,
+    types_of,
+    unit_of,
+)
 from bounds.commands.work import Certifying, bound, check_page, read_data, say_notes, show_results
 from bounds.conditional_report import one_sided_to_html, one_sided_to_json, one_sided_to_terminal
-from bounds.declared_alphabets import with_alphabets
+from bounds.declared_alphabets import check_known, with_alphabets
 from bounds.errors import InputError, NoEstimateError
-from bounds.estimators import ESTIMATORS, INTERVALS
+from bounds.estimators import ESTIMATORS, INTERVALS, check_request
 from bounds.estimators.conditional import conditional_bounds
 from bounds.estimators.one_sided import ConditionalBounds
+from bounds.irreducible import checked_schemes
 from bounds.ladder import Ladder, ladders
+from bounds.layout import Layout
 from bounds.likelihood.predictive import PREDICTORS
 from bounds.missing import PartlyObserved
 from bounds.output import print_rich, progress, say, standard_output, tracker, write
@@ -155,6 +165,11 @@ def _streams(options: argparse.Namespace) -> bool:
 
 
 def _irreducible_of_stream(options: argparse.Namespace) -> int:
+    def check(layout: Layout) -> None:  # before hours are spent on reading
+        check_request(options.estimator, options.interval, options.block, of_rows=False)
+        checked_schemes(schemes_of(options), layout.names, options.confidence)
+        check_known(_alphabets(options), layout)
+
     with progress() as bar:
         found: Streamed = stream(
             options.data,
@@ -165,6 +180,7 @@ def _irreducible_of_stream(options: argparse.Namespace) -> int:
             keep=options.keep,
             skip_damaged=options.skip_damaged,
             missing=options.missing,
+            check=check,
             track=tracker(bar),
         )
     result = bound(_with_alphabets(found.statistics, options), options, source=found.statistics.source)
@@ -193,7 +209,7 @@ def _predicted(data: Any, options: argparse.Namespace) -> ConditionalBounds:
     with progress() as bar:
         return conditional_bounds(
             data,
-            options.scheme or ("mvae", "mmvae", "mopoe"),
+            schemes_of(options),
             predictor=options.conditional,
             confidence=options.confidence,
             rng=np.random.default_rng(options.seed),
@@ -207,10 +223,15 @@ def _with_alphabets(data: Any, options: argparse.Namespace) -> Any:
         return data
     if not isinstance(data, Samples | JointCounts):
         raise InputError("--alphabet is about the columns of complete rows of symbols, and these data are none")
+    return with_alphabets(data, _alphabets(options))
+
+
+def _alphabets(options: argparse.Namespace) -> dict[str, int]:
+    """Column or modality to the number of its symbols, of ``NAME=K``."""
     sizes = {}
     for item in options.alphabet:
         name, _, size = item.partition("=")
         if not name or not size.isdecimal():
             raise InputError(f"--alphabet {item!r}: write NAME=K, with K symbols")
         sizes[name] = int(size)
-    return with_alphabets(data, sizes)
+    return sizes

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from bounds.commands.options import DATA_HELP, add_data, add_scheme
+from bounds.commands.options import DATA_HELP, add_data, add_scheme, schemes_of
 from bounds.commands.work import Certifying, read_data, say_notes
 from bounds.optimum import SECONDS, optimal_elbo
 from bounds.output import progress, standard_output
@@ -37,7 +37,7 @@ def add(commands: Any) -> None:
 def _optimum(options: argparse.Namespace) -> int:
     data = read_data(options)
     say_notes(data)
-    schemes = [parse_scheme(name, data.names) for name in options.scheme or ("mvae", "mmvae", "mopoe")]
+    schemes = [parse_scheme(name, data.names) for name in schemes_of(options)]
     found = []
     with progress() as bar:
         for scheme in schemes:

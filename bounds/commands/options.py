@@ -62,6 +62,11 @@ def add_scheme(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def schemes_of(options: argparse.Namespace) -> Sequence[str]:
+    """The schemes asked for."""
+    return options.scheme or ("mvae", "mmvae", "mopoe")
+
+
 def add_scheme_and_output(parser: argparse.ArgumentParser) -> None:
     """Adds the schemes, the confidence, and in which form and unit numbers are shown."""
     add_scheme(parser)

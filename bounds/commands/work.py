@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bounds.commands.options import types_of, unit_of
+from bounds.commands.options import schemes_of, types_of, unit_of
 from bounds.errors import InputError
 from bounds.irreducible import Data, IrreducibleError, irreducible_error
 from bounds.output import check_writable, print_rich, progress, say, standard_output, tracker
@@ -42,7 +42,7 @@ def bound(data: Data, options: argparse.Namespace, source: str) -> IrreducibleEr
     with progress() as bar:
         return irreducible_error(
             data,
-            options.scheme or ("mvae", "mmvae", "mopoe"),
+            schemes_of(options),
             estimator=getattr(options, "estimator", "auto"),
             interval=getattr(options, "interval", "auto"),
             block=getattr(options, "block", 1),

@@ -25,6 +25,8 @@ from bounds.statistics import JointCounts, Moments
 ESTIMATORS: tuple[str, ...] = ("auto", *DISCRETE, *GAUSSIAN, NEIGHBOURS)
 INTERVALS = ("auto", "guaranteed")
 
+#: Estimators that need no rows.
+_OF_STATISTICS = ("auto", *DISCRETE, "gaussian")
 _NEIGHBOURS_FOR = ("continuous", "mixed")
 #: Rows up to which neighbours are asked whether they contradict a copula: a second or two.
 _MOST_COMPARED = 100_000
@@ -63,11 +65,9 @@ def estimate(
         NoEstimateError: an estimator for the other kind of data, too few rows, or continuous columns that are linear
             functions of others. The source of the data is named, unless it is arrays.
     """
-    if estimator not in ESTIMATORS:
-        raise InputError(f"unknown estimator {estimator!r}: use one of {', '.join(ESTIMATORS)}")
-    if interval not in INTERVALS:
-        raise InputError(f"unknown interval {interval!r}: use one of {', '.join(INTERVALS)}")
-    _check_block(data, block)
+    check_request(estimator, interval, block, of_rows=isinstance(data, Samples))
+    if block > data.n // 2:
+        raise InputError(f"block={block}: give the rows that depend on each other, at most half of the {data.n} rows")
     try:
         found = _estimate(data, estimator, interval, block, track)
     except InputError as error:
@@ -82,13 +82,32 @@ def estimate(
     return replace(found, warnings=(*found.warnings, warning))
 
 
-def _check_block(data: Samples | JointCounts | Moments, block: int) -> None:
+def check_request(estimator: str, interval: str, block: int, *, of_rows: bool) -> None:
+    """Refuses, before data are read, what :func:`estimate` does for none, or for no statistics.
+
+    Args:
+        estimator, interval, block: as there.
+        of_rows: whether the data will be rows, and not statistics that stand for them.
+
+    Raises:
+        InputError: an unknown estimator or interval, no block, or what needs rows where there are none.
+    """
+    if estimator not in ESTIMATORS:
+        raise InputError(f"unknown estimator {estimator!r}: use one of {', '.join(ESTIMATORS)}")
+    if interval not in INTERVALS:
+        raise InputError(f"unknown interval {interval!r}: use one of {', '.join(INTERVALS)}")
     if isinstance(block, bool) or not isinstance(block, int | np.integer):
         raise InputError(f"block={block!r}: give a whole number of rows")
-    if not 1 <= block <= data.n // 2:
-        raise InputError(f"block={block}: give the rows that depend on each other, from 1 to half of the {data.n} rows")
-    if block > 1 and not isinstance(data, Samples):
+    if block < 1:
+        raise InputError(f"block={block}: give the rows that depend on each other, 1 if none do")
+    if of_rows:
+        return
+    if block > 1:
         raise InputError("block needs rows in their order, and a stream keeps statistics alone: read them into memory")
+    if estimator not in _OF_STATISTICS:
+        raise InputError(
+            f"{estimator} needs rows, and a stream keeps statistics alone: use one of {', '.join(_OF_STATISTICS)}"
+        )
 
 
 def _check_scales(data: Samples | Moments, least: float) -> None:
@@ -123,8 +142,7 @@ def _estimate(
     if interval == "guaranteed":
         raise InputError("no interval of continuous data is guaranteed without assumptions: use interval='auto'")
     if chosen == NEIGHBOURS:
-        if isinstance(data, Moments):
-            raise InputError(f"{NEIGHBOURS} needs rows, and these are means and covariances: use gaussian")
+        assert isinstance(data, Samples)
         return estimate_neighbours(data, reason, block, track)
     return estimate_gaussian(data, chosen, reason, block, track)
 

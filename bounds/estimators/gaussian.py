@@ -35,12 +35,11 @@ def estimate_gaussian(
 ) -> Estimate:
     """Entropies by one of ``GAUSSIAN``, with the delta-method interval.
 
-    ``gaussian`` needs means and covariances alone, and has the same numbers from them as from rows. ``block`` is the
+    ``gaussian`` alone needs no rows but means and covariances, and has the same numbers from them. ``block`` is the
     number of consecutive rows that depend on each other.
 
     Raises:
-        InputError: too few rows, columns that are linear functions of others, or moments for another estimator than
-            ``gaussian``.
+        InputError: too few rows, or columns that are linear functions of others.
     """
     dimension = data.layout.n_variables
     if data.n < dimension + 2:
@@ -50,8 +49,6 @@ def estimate_gaussian(
         )
     if isinstance(data, Samples) and not (estimator == "gaussian" and block == 1):
         return _of_rows(data, estimator, reason, block, track)
-    if estimator != "gaussian":
-        raise InputError(f"{estimator} needs rows, and these are means and covariances: use gaussian")
     found = _of_moments(Moments.of(data) if isinstance(data, Samples) else data, reason, track)
     return found if isinstance(data, Moments) else replace(found, warnings=(*_tie_warnings(data), *found.warnings))
 

@@ -21,6 +21,7 @@ from bounds.columns import (
     smallest_step,
 )
 from bounds.errors import InputError
+from bounds.layout import Layout
 from bounds.missing import note_of_complete
 from bounds.progress import Track, no_progress
 from bounds.statistics import JointCounts, Moments, Statistics
@@ -68,6 +69,7 @@ def stream(
     keep: str | os.PathLike[str] | None = None,
     skip_damaged: bool = False,
     missing: str = "refuse",
+    check: Callable[[Layout], None] = lambda _: None,
     track: Track = no_progress,
 ) -> Streamed:
     """Joint counts of discrete columns, or means and covariances of continuous ones, from parts of any number and size.
@@ -84,6 +86,7 @@ def stream(
         skip_damaged: leave out parts that cannot be read, with a warning that names them.
         missing: ``"refuse"`` missing values, or use the ``"complete"`` rows only, with a warning that counts them, as
             :func:`bounds.readers.read` does.
+        check: called with the layout of the data before anything else is read of them, to refuse what does not suit it.
         track: shows progress.
 
     Raises:
@@ -105,7 +108,9 @@ def stream(
         elif scheduler:
             raise InputError("a scheduler is for engine 'dask'")
         passes = _Stream(runs, parts, skip_damaged, kept is not None)
-        return passes.run(modalities, types, missing == "complete", _source(data))
+        plan = passes.draft(modalities, types, missing == "complete")
+        check(plan.layout)
+        return passes.run(plan, _source(data))
 
 
 def _source(data: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> str:
@@ -121,9 +126,15 @@ class _Stream:
         self._engine, self._parts, self._skip, self._kept = engine, list(parts), skip_damaged, kept
         self._left_out: dict[str, str] = {}
 
-    def run(self, modalities: Sequence[str], types: Mapping[str, str] | None, complete: bool, source: str) -> Streamed:
-        """What the plan leads to, made anew if parts turn out to need other storages."""
-        plan, kinds = self._plan(modalities, types, complete)
+    def draft(self, modalities: Sequence[str], types: Mapping[str, str] | None, complete: bool) -> Plan:
+        """The plan but for the storages, from the first part that suits the arguments."""
+        plan = self._first(lambda part: draft(part, modalities, types, complete))
+        assert plan is not None
+        return plan
+
+    def run(self, plan: Plan, source: str) -> Streamed:
+        """What a draft leads to, with other storages if parts turn out to need them."""
+        plan, kinds = self._plan(plan)
         while True:
             try:
                 return self._follow(plan, kinds, source)
@@ -176,12 +187,8 @@ class _Stream:
             )
         return InputError(_FEW_ROWS.format("one row" if n else "no rows"))
 
-    def _plan(
-        self, modalities: Sequence[str], types: Mapping[str, str] | None, complete: bool
-    ) -> tuple[Plan, dict[str, ColumnType]]:
-        """The plan and the guessed types, from the first part that has rows that count; no types if none has."""
-        plan = self._first(lambda part: draft(part, modalities, types, complete))
-        assert plan is not None
+    def _plan(self, plan: Plan) -> tuple[Plan, dict[str, ColumnType]]:
+        """The storages and the guessed types, from the first part that has rows that count; no types if none has."""
         if self._parts[0].lower().endswith(".csv"):
             counted = self._total(Task("csv"), "reading types")
             assert isinstance(counted, CsvCounts)
