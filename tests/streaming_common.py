@@ -18,6 +18,8 @@ from bounds.cli import main
 from bounds.errors import InputError
 from bounds.samples import Samples
 from bounds.statistics import JointCounts, Moments
+from bounds.streaming import Streamed
+from bounds.streaming.stream import UNSEEN_OF_COUNTS, UNSEEN_OF_NUMBERS
 
 Columns = Mapping[str, Sequence]
 
@@ -69,6 +71,13 @@ def assert_same(found: JointCounts | Moments, samples: Samples) -> None:
         # rounding of sums of squares, 1e-12 of their scale
         assert (np.abs(found.mean - rows.mean(axis=0)) <= 1e-12 * scale).all()
         assert (np.abs(found.scatter - scatter) <= 1e-12 * samples.n * np.outer(scale, scale)).all()
+
+
+def notes_of(found: Streamed) -> tuple[str, ...]:
+    """What is said of a stream, but for the last, which is what no stream looks at."""
+    *notes, unseen = found.warnings
+    assert unseen == (UNSEEN_OF_NUMBERS if isinstance(found.statistics, Moments) else UNSEEN_OF_COUNTS)
+    return tuple(notes)
 
 
 def truncate(path: Path) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import math
 import os
 import signal
@@ -17,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bounds.streaming.tasks
+from bounds.cli import main
 from bounds.errors import InputError
 from bounds.readers import read
 from bounds.statistics import JointCounts
@@ -30,7 +32,7 @@ from bounds.streaming.tasks import Outcome, Task
 pytest.importorskip("pyarrow", reason="streams of numbers need pyarrow (extra: distributed)")
 import pyarrow as pa
 import pyarrow.parquet as pq
-from streaming_common import Columns, assert_same, cluster, outcome, random, run, split, truncate, write_part
+from streaming_common import Columns, assert_same, cluster, notes_of, outcome, random, run, split, truncate, write_part
 
 __all__ = ["cluster"]  # a fixture
 
@@ -330,7 +332,7 @@ def test_whole_numbers_beyond_64_bits_are_what_they_are_in_memory(tmp_path, orde
         stream(parts, skip_damaged=True)
     types = dict.fromkeys("ab", kind)
     found = stream(parts, types=types, skip_damaged=True)
-    assert not [warning for warning in found.warnings if "left out" in warning]
+    assert notes_of(found) == ()
     assert_same(found.statistics, read(whole, types=types))
 
 
@@ -394,7 +396,7 @@ def test_a_damaged_part_is_named_and_loses_nothing_else(tmp_path, monkeypatch, s
 
     without = stream(parts, skip_damaged=True)
     assert without.statistics.n == 60
-    (warning,) = without.warnings
+    (warning,) = notes_of(without)
     assert warning.startswith(f"left out, as it cannot be read: part1{suffix}: ")
 
     parts[1].write_bytes(content)
@@ -578,6 +580,23 @@ def test_the_command_gives_the_numbers_of_memory(tmp_path, capsys, kind) -> None
     assert loss[0] == pytest.approx(loss[1], rel=1e-10)
     code, forced, _ = run(capsys, str(whole), "--engine", "stream", "--estimator", estimator)
     assert forced["schemes"]["mmvae"]["total_correlation_term"]["value"] == pytest.approx(loss[1], rel=1e-10)
+
+
+@pytest.mark.parametrize("kind", ["discrete", "continuous"])
+def test_what_a_stream_does_not_look_at_is_said_in_every_form(tmp_path, capsys, kind) -> None:
+    """Of a time series, rows in memory have a warning; of a curve, neighbours instead of a Gaussian."""
+    walk = np.cumsum(random(600))
+    x, y = (walk > 0, np.arange(600) % 100 < 50) if kind == "discrete" else (walk, walk**2)
+    split(tmp_path, {"x": x.astype(float).tolist(), "y": y.astype(float).tolist()}, [100])
+    page = tmp_path / "page.html"
+    command = ["irreducible", str(tmp_path / "part*.parquet"), "--html", str(page)]
+    assert main(command) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert main([*command, "--json"]) == 0
+    (said,) = (one for one in json.loads(capsys.readouterr().out)["warnings"] if "a stream does not look" in one)
+    assert ("the order of the rows, at ties, or at whether a Gaussian law fits" in said) == (kind == "continuous")
+    assert said in text
+    assert said[1:] in page.read_text()  # there it begins with a capital
 
 
 def test_the_command_warns_of_what_it_left_out(tmp_path, capsys) -> None:

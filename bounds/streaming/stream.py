@@ -39,13 +39,23 @@ from bounds.streaming.tasks import Outcome, Statistic, Task, Wanted
 _T = TypeVar("_T")
 
 _FEW_ROWS = "the data have {}: entropies are estimated from many"
+#: What of rows in memory is looked at, and of counts or of means and covariances cannot be.
+UNSEEN_OF_COUNTS = (
+    "a stream does not look at the order of the rows: if neighbouring rows depend on each other, as in a time series, "
+    "intervals are too narrow"
+)
+UNSEEN_OF_NUMBERS = (
+    "a stream does not look at the order of the rows, at ties, or at whether a Gaussian law fits: if neighbouring rows "
+    "depend on each other, as in a time series, intervals are too narrow, and if many values are equal or the law is "
+    "another, the numbers are wrong"
+)
 _CHANGED = "{}: the parts changed while they were read"
 _DOING: dict[Wanted, str] = {"symbols": "counting", "numbers": "averaging"}
 
 
 @dataclass(frozen=True)
 class Streamed:
-    """Statistics of a dataset, and what to know about them: parts and rows that were left out."""
+    """Statistics of a dataset, and what to know about them: what was left out, and what was not looked at."""
 
     statistics: Statistics
     warnings: tuple[str, ...] = ()
@@ -160,8 +170,9 @@ class _Stream:
                 raise InputError(_CHANGED.format(source))
         statistics = _built(plan, found, source)
         notes = self._notes(plan, statistics) if plan.complete else ()
-        warnings = tuple(f"left out, as it cannot be read: {cause}" for cause in self._left_out.values())
-        return Streamed(statistics, warnings + notes)
+        left_out = tuple(f"left out, as it cannot be read: {cause}" for cause in self._left_out.values())
+        unseen = UNSEEN_OF_NUMBERS if isinstance(statistics, Moments) else UNSEEN_OF_COUNTS
+        return Streamed(statistics, (*left_out, *notes, unseen))
 
     def _notes(self, plan: Plan, statistics: Statistics) -> tuple[str, ...]:
         """How many rows are complete, if not all are. Last, because only now is it known which parts are in."""
