@@ -92,13 +92,14 @@ class BlockJackknife:
         if abs(centre - reported) > MAX_DISTANCE * half:
             return NoInterval("no interval: the estimate and the jackknife differ by much")
         room = Room.of(
+            half,
             law.share * law.influence(coefficients) ** 2,
             times_seen(symbols_of(self.table, everything), block)[law.symbol(everything)],
             coefficients,
             {mask: self._seen(mask) for mask in coefficients},
         )
-        if why := room.objection(half):
-            return NoInterval(f"no interval: {why}, which count as often as the blocks in which they occur")
+        if room.objection:
+            return NoInterval(f"no interval: {room.objection}, which count as often as the blocks in which they occur")
         return replace(found, room=room)
 
     def _seen(self, mask: int) -> Seen:

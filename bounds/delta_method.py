@@ -90,12 +90,13 @@ class DiscreteInterval:
         if max(abs(centre - other), abs(centre - reported)) > MAX_SHIFT * half:
             return None
         room = Room.of(
+            half,
             self.table.share * influence**2,
             self.table.counts(everything)[self.table.symbol(everything)],
             coefficients,
             {mask: self.table.seen(mask) for mask in coefficients},
         )
-        return None if room.objection(half) else replace(found, room=room)
+        return None if room.objection else replace(found, room=room)
 
 
 @dataclass(frozen=True)

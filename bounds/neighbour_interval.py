@@ -148,7 +148,7 @@ class NeighbourInterval:
         for mask, _ in _terms(functional):
             if richness(np.bincount(self.symbols[mask])) * MIN_ROWS_PER_SYMBOL > self.n:
                 return f"fewer than {MIN_ROWS_PER_SYMBOL} rows for each joint symbol"
-        return self._room(functional).objection(_USUAL * self.standard_error(functional))
+        return self._room(functional).objection
 
     def _room(self, functional: Functional) -> Room:
         """For rare symbols."""
@@ -158,7 +158,8 @@ class NeighbourInterval:
             return NO_ROOM
         parts = (self._rows(functional) - self._value(functional)) ** 2
         seen = {mask: self._seen(mask) for mask in terms}
-        return Room.of(parts, times_seen(finest, self.block)[finest], terms, seen)
+        half = _USUAL * self.standard_error(functional)
+        return Room.of(half, parts, times_seen(finest, self.block)[finest], terms, seen)
 
     def _seen(self, mask: int) -> Seen:
         blocks = math.ceil(self.n / self.block)

@@ -84,9 +84,9 @@ class PerSubsetInterval:
             return NoInterval("no interval: two corrections of the bias differ by much")
         rows, symbols = self._rows(everything)
         seen = {mask: self._seen(mask) for mask in masks}
-        room = Room.of(parts[rows], np.bincount(symbols)[symbols], coefficients, seen)
-        if why := room.objection(half):
-            return NoInterval(f"no interval: {why}")
+        room = Room.of(half, parts[rows], np.bincount(symbols)[symbols], coefficients, seen)
+        if room.objection:
+            return NoInterval(f"no interval: {room.objection}")
         return replace(found, room=room)
 
     def _rows(self, mask: int) -> tuple[np.ndarray, np.ndarray]:

@@ -123,41 +123,42 @@ class Room:
         rarity: how far the variance rests on rare symbols; the half-width is larger by this share. Draws in which they
             came up often enough for an interval are a selection, and the value is off in the same direction.
         below, above: how far symbols seen once may move the value, at the usual confidence.
-        missed: what an event may add that was not seen, which no interval has room for.
+        objection: why there is no interval, or nothing.
     """
 
     rarity: float = 0.0
     below: float = 0.0
     above: float = 0.0
-    missed: float = 0.0
+    objection: str = ""
 
     @classmethod
     def of(
-        cls, parts: np.ndarray, times: np.ndarray, coefficients: Mapping[int, float], seen: Mapping[int, Seen]
+        cls,
+        half: float,
+        parts: np.ndarray,
+        times: np.ndarray,
+        coefficients: Mapping[int, float],
+        seen: Mapping[int, Seen],
     ) -> Room:
         """That of a functional.
 
         Args:
+            half: half the width of its interval.
             parts, times: ``(R,)``, of the variance, as for :func:`rarity`.
             coefficients: subset bitmask to ``c_A``.
             seen: subset bitmask to what was seen of its symbols.
         """
+        rare = rarity(parts, times)
+        if rare > MAX_RARITY:
+            return cls(rare, objection="symbols that occur a few times make up too much of the variance")
         each = [seen[mask] for mask in coefficients]
         rows = np.array([one.n for one in each])
         once = np.array([one.once_at_most for one in each])
         below, above = _extremes(coefficients, seen, np.array([one.spread for one in each]), once / rows, 0.0 * once)
-        missed = _extremes(
-            coefficients, seen, np.array([one.missed for one in each]), RARE / rows, RARE / rows * np.log(rows)
-        )
-        return cls(rarity(parts, times), below, above, max(missed))
-
-    def objection(self, half: float) -> str:
-        """Why there is no interval with this half-width, or nothing."""
-        if self.rarity > MAX_RARITY:
-            return "symbols that occur a few times make up too much of the variance"
-        if max(self.below, self.above, self.missed) > half:
-            return "symbols too rare to be seen could matter"
-        return ""
+        missed = np.array([one.missed for one in each])
+        unseen = _extremes(coefficients, seen, missed, RARE / rows, RARE / rows * np.log(rows), enough=half)
+        matter = max(below, above, *unseen) > half
+        return cls(rare, below, above, "symbols too rare to be seen could matter" if matter else "")
 
     def around(self, value: float, half: float, confidence: float) -> tuple[float, float]:
         """The ends of the interval at a confidence in (0, 1)."""
@@ -171,20 +172,24 @@ NO_ROOM = Room()
 
 
 def _extremes(
-    coefficients: Mapping[int, float], seen: Mapping[int, Seen], caps: np.ndarray, steps: np.ndarray, sure: np.ndarray
+    coefficients: Mapping[int, float],
+    seen: Mapping[int, Seen],
+    caps: np.ndarray,
+    steps: np.ndarray,
+    sure: np.ndarray,
+    enough: float = 0.0,
 ) -> tuple[float, float]:
     """The largest ``-sum_A c_A d_A`` and ``sum_A c_A d_A`` where ``d_A`` grows with the columns, up to ``caps``.
 
     One that has more symbols has ``d`` larger by at most ``steps`` times the difference of ``ln`` alphabet and, unless
-    that is zero, ``sure``. Linear programs, but for more than :data:`bounds.intervals.MAX_PROGRAM` subsets each term
-    has its own extreme.
+    that is zero, ``sure``. These are linear programs. Where sums of the extremes of each term, which are larger, are at
+    most ``enough``, and for more than :data:`bounds.intervals.MAX_PROGRAM` subsets, it is those.
     """
     masks = list(coefficients)
     c = np.array([coefficients[mask] for mask in masks])
-    if not caps.any():
-        return 0.0, 0.0
-    if len(masks) > MAX_PROGRAM:
-        return -float(np.minimum(c, 0) @ caps), float(np.maximum(c, 0) @ caps)
+    sums = -float(np.minimum(c, 0) @ caps), float(np.maximum(c, 0) @ caps)
+    if max(sums) <= enough or len(masks) > MAX_PROGRAM:
+        return sums
     small, large = inclusions(masks)
     logs = np.array([seen[mask].log_alphabet for mask in masks])
     more = logs[large] - logs[small]

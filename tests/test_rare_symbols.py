@@ -47,8 +47,8 @@ def test_what_was_not_seen():
 ONE_MORE = {1: Seen(500, 4, 2, math.log(50)), 3: Seen(500, 9, 6, math.log(2000))}
 
 
-def room(coefficients, seen=None):
-    return Room.of(np.ones(1), np.full(1, 10**9), coefficients, seen or ONE_MORE)
+def room(coefficients, seen=None, half=math.inf):
+    return Room.of(half, np.ones(1), np.full(1, 10**9), coefficients, seen or ONE_MORE)
 
 
 def test_the_programs_are_those_of_two_subsets():
@@ -67,7 +67,8 @@ def test_the_programs_are_those_of_two_subsets():
 def test_columns_that_add_no_symbols_cancel():
     numbers = {1: ONE_MORE[1], 3: ONE_MORE[1]}
     found = room({3: 1.0, 1: -1.0}, numbers)
-    assert (found.below, found.above, found.missed) == pytest.approx((0, 0, 0), abs=1e-12)  # of the solver
+    assert (found.below, found.above) == pytest.approx((0, 0), abs=1e-12)  # of the solver
+    assert room({3: 1.0, 1: -1.0}, numbers, half=1e-12).objection == ""
 
 
 def test_sums_of_ranges_are_wider(monkeypatch):
@@ -84,9 +85,18 @@ def test_rare_symbols_widen_by_their_share_of_the_variance():
     assert found.rarity == 0.75
     low, high = Room(rarity=0.25).around(1.0, 0.4, 0.95)
     assert (low, high) == pytest.approx((0.5, 1.5))
-    assert "few times" in Room(rarity=0.6).objection(1.0)
-    assert "too rare to be seen" in Room(above=0.2).objection(0.1)
-    assert Room(above=0.2).objection(0.3) == ""
+
+
+def test_objections():
+    often = np.full(1, 10**9)
+    assert "few times" in Room.of(math.inf, np.ones(1), np.full(1, 9), {3: 1.0}, ONE_MORE).objection
+    found = room({3: 1.0})
+    assert found.objection == ""
+    assert "too rare to be seen" in Room.of(0.9 * found.above, np.ones(1), often, {3: 1.0}, ONE_MORE).objection
+    unseen = {3: Seen(500, 9, 0, math.log(2000))}  # no symbol is rare, but some may exist
+    missed = unseen[3].missed
+    assert room({3: 1.0}, unseen, 1.1 * missed).objection == ""
+    assert "too rare to be seen" in room({3: 1.0}, unseen, 0.9 * missed).objection
 
 
 # --- coverage -----------------------------------------------------------------------------------------------------
