@@ -17,7 +17,7 @@ from bounds.functional import Functional
 from bounds.intervals import NoInterval
 from bounds.joint_table import JointTable, symbols_of
 from bounds.quantity import Guarantee
-from bounds.rare_symbols import NO_ROOM, Room, Seen, log_alphabet, times_seen
+from bounds.rare_symbols import ASSUMED, NO_ROOM, Room, Seen, log_alphabet, times_seen
 from bounds.statistics import JointCounts
 from bounds.subsets import members
 
@@ -145,7 +145,7 @@ class JackknifeInterval:
         """How the interval is got, and under which assumptions."""
         return (
             f"interval by the jackknife over {self.groups} groups of consecutive rows, for large N; assumes that rows "
-            f"more than {self.block} apart are independent, and that the law does not change"
+            f"more than {self.block} apart are independent, that the law does not change, and {ASSUMED}"
         )
 
     def __call__(self, functional: Functional, confidence: float) -> tuple[float, float]:

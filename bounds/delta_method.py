@@ -15,7 +15,7 @@ from bounds.functional import Functional
 from bounds.intervals import GuaranteedInterval
 from bounds.joint_table import JointTable
 from bounds.quantity import Guarantee
-from bounds.rare_symbols import NO_ROOM, Room
+from bounds.rare_symbols import ASSUMED, NO_ROOM, Room
 
 #: Rows for each joint symbol, seen or by Chao's estimate not seen, below which no asymptotic interval is claimed.
 MIN_ROWS_PER_SYMBOL = 10
@@ -116,7 +116,7 @@ class AsymptoticInterval:
     room: Room = NO_ROOM
 
     guarantee: Guarantee = "asymptotic"
-    method: str = "interval by the delta method to second order, for large N; assumes independent rows"
+    method: str = f"interval by the delta method to second order, for large N; assumes independent rows, and {ASSUMED}"
 
     def __call__(self, functional: Functional, confidence: float) -> tuple[float, float]:
         """Lower and upper end at a confidence in (0, 1)."""

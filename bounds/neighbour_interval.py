@@ -15,7 +15,7 @@ from bounds.discrete_entropy import richness
 from bounds.functional import Functional
 from bounds.intervals import NoInterval
 from bounds.quantity import Guarantee
-from bounds.rare_symbols import NO_ROOM, Room, Seen, times_seen
+from bounds.rare_symbols import ASSUMED, NO_ROOM, Room, Seen, times_seen
 from bounds.subsets import members
 
 #: Standard errors between the values with the k-th and the 2k-th neighbour beyond which the bias is taken to be large.
@@ -82,7 +82,7 @@ class NeighbourInterval:
         rows = "independent rows" if self.block == 1 else f"rows independent beyond blocks of {self.block}"
         return (
             f"delta-method interval; assumes {rows}, densities that are smooth at the scale of the neighbourhoods, and "
-            "that symbols not observed are rare"
+            f"{ASSUMED}"
         )
 
     def choose(self, functional: Functional) -> NeighbourInterval | NoInterval:

@@ -17,7 +17,7 @@ from bounds.intervals import NoInterval
 from bounds.joint_table import JointTable, symbols_of
 from bounds.missing import PartlyObserved
 from bounds.quantity import Guarantee
-from bounds.rare_symbols import Room, Seen, log_alphabet
+from bounds.rare_symbols import ASSUMED, Room, Seen, log_alphabet
 from bounds.statistics import JointCounts
 from bounds.subsets import members
 
@@ -76,7 +76,7 @@ class PerSubsetInterval:
             math.sqrt(math.fsum(parts)),
             self._second_order(coefficients),
             method="interval by the delta method to second order, for large N; assumes independent rows of which "
-            "values are missing completely at random",
+            f"values are missing completely at random, and {ASSUMED}",
         )
         half = found.half_width(_USUAL)
         reported = math.fsum(c * self.values[mask] for mask, c in coefficients.items())

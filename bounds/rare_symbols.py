@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,8 @@ FEW = 5
 MAX_RARITY = 0.5
 #: An event of probability ``RARE / N`` is missed by ``N`` rows with probability 5 %.
 RARE = 3.0
+#: What intervals assume of symbols that were not seen, see :func:`log_alphabet`.
+ASSUMED = "that a column has only the symbols observed, or, where some occur once, at most as many as there are rows"
 #: Standard deviations to the upper limit of how many symbols are seen once.
 _SURE = 1.96
 
@@ -79,10 +81,18 @@ class Seen:
 
     @property
     def missed(self) -> float:
-        """How much of the entropy an event that these rows miss may be, in nats, with probability 5 % at most."""
+        """By how many nats the entropy may be larger for an event that these rows miss with probability 5 %.
+
+        Mass ``q = 3 / N`` on ``u`` symbols of equal probability that were not seen adds ``q ln(u / q) + q`` at most.
+        """
         if self.log_unseen == -math.inf:
             return 0.0
-        return RARE / self.n * (math.log(self.n) + max(0.0, self.log_unseen - math.log(RARE)))
+        return RARE / self.n * (1 + math.log(self.n) + max(0.0, self.log_unseen - math.log(RARE)))
+
+    @property
+    def event(self) -> float:
+        """The entropy of such an event itself, ``q ln(1 / q) + q`` at most."""
+        return RARE / self.n * (1 + math.log(self.n / RARE))
 
     @property
     def spread(self) -> float:
@@ -115,9 +125,9 @@ class Room:
     """What an interval has besides its half-width, because of rare symbols.
 
     A row that is the only one with its symbol in ``A`` may have ``p(x_A)`` below ``1/N`` by a factor ``exp(d_A)``. More
-    columns make ``d_A`` larger, by at most ``ln`` of how many symbols these have, and over all rows its mean is at most
-    :attr:`Seen.spread`. An event that was not seen is treated alike, with :attr:`Seen.missed`. Their extreme effects on
-    a functional are linear programs.
+    columns make ``d_A`` larger, unless they have no symbols, and over all rows its mean is at most :attr:`Seen.spread`.
+    An event that was not seen is treated alike, with :attr:`Seen.missed`. Their extreme effects on a functional are
+    linear programs.
 
     Args:
         rarity: how far the variance rests on rare symbols; the half-width is larger by this share. Draws in which they
@@ -152,11 +162,8 @@ class Room:
         if rare > MAX_RARITY:
             return cls(rare, objection="symbols that occur a few times make up too much of the variance")
         each = [seen[mask] for mask in coefficients]
-        rows = np.array([one.n for one in each])
-        once = np.array([one.once_at_most for one in each])
-        below, above = _extremes(coefficients, seen, np.array([one.spread for one in each]), once / rows, 0.0 * once)
-        missed = np.array([one.missed for one in each])
-        unseen = _extremes(coefficients, seen, missed, RARE / rows, RARE / rows * np.log(rows), enough=half)
+        below, above = _extremes(coefficients, each, [one.spread for one in each])
+        unseen = _extremes(coefficients, each, [one.missed for one in each], [one.event for one in each], half)
         matter = max(below, above, *unseen) > half
         return cls(rare, below, above, "symbols too rare to be seen could matter" if matter else "")
 
@@ -173,17 +180,17 @@ NO_ROOM = Room()
 
 def _extremes(
     coefficients: Mapping[int, float],
-    seen: Mapping[int, Seen],
-    caps: np.ndarray,
-    steps: np.ndarray,
-    sure: np.ndarray,
+    seen: Sequence[Seen],
+    caps: Sequence[float],
+    events: Sequence[float] | None = None,
     enough: float = 0.0,
 ) -> tuple[float, float]:
     """The largest ``-sum_A c_A d_A`` and ``sum_A c_A d_A`` where ``d_A`` grows with the columns, up to ``caps``.
 
-    One that has more symbols has ``d`` larger by at most ``steps`` times the difference of ``ln`` alphabet and, unless
-    that is zero, ``sure``. These are linear programs. Where sums of the extremes of each term, which are larger, are at
-    most ``enough``, and for more than :data:`bounds.intervals.MAX_PROGRAM` subsets, it is those.
+    Columns without symbols leave it as it is. Of an event that was not seen they add its own entropy, ``events``, and
+    for each ``1/N`` of its probability ``ln`` of how many symbols they have, at most. These are linear programs. Where
+    sums of the extremes of each term, which are larger, are at most ``enough``, and for more than
+    :data:`bounds.intervals.MAX_PROGRAM` subsets, it is those.
     """
     masks = list(coefficients)
     c = np.array([coefficients[mask] for mask in masks])
@@ -191,14 +198,19 @@ def _extremes(
     if max(sums) <= enough or len(masks) > MAX_PROGRAM:
         return sums
     small, large = inclusions(masks)
-    logs = np.array([seen[mask].log_alphabet for mask in masks])
-    more = logs[large] - logs[small]
     order = inclusion_steps(small, large, len(masks))
-    limits = np.concatenate([np.zeros(len(small)), np.where(more > 0, steps[large] * more + sure[large], 0.0)])
+    logs = np.array([one.log_alphabet for one in seen])
+    more = logs[large] - logs[small]
+    limits = np.full(len(small), np.inf)
+    if events is not None:
+        limits = np.array(events)[large] + more * np.array([RARE / one.n for one in seen])[large]
+    limits[more == 0] = 0.0
+    limited = np.isfinite(limits)
+    rows, right = vstack([-order, order[limited]]), np.concatenate([np.zeros(len(small)), limits[limited]])
     ranges = np.column_stack([np.zeros(len(caps)), caps])
 
     def largest(c: np.ndarray) -> float:
-        found = linprog(-c, A_ub=vstack([-order, order]), b_ub=limits, bounds=ranges, method="highs")
+        found = linprog(-c, A_ub=rows, b_ub=right, bounds=ranges, method="highs")
         if not found.success:
             raise RuntimeError(f"the linear program of an interval failed: {found.message}")
         return -float(found.fun)

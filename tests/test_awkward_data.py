@@ -122,6 +122,8 @@ def test_a_class_of_one_row_is_kept_and_said():
     x, _ = normal_pair(300)
     mixed = information({"x": label, "y": x}, {"x": "discrete"}, confidence=CONFIDENCE)
     assert mixed.low <= 0 <= mixed.high
+    beside = bounds_of({"x": label, "y": x}, {"x": "discrete"})
+    assert any("column x has 1 symbols that occur once" in warning for warning in beside.warnings)
     counted = bounds_of({"x": label, "y": np.arange(300) // 2 % 2}, {"x": "discrete"}, confidence=CONFIDENCE)
     loss = counted["nothing seen"].modalities.total_correlation_term
     assert loss.guarantee == "guaranteed"

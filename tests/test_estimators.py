@@ -370,5 +370,7 @@ def test_a_column_whose_alphabet_is_not_all_observed_is_refused():
 def test_a_single_rare_symbol_is_a_warning():
     column = np.append(np.arange(300) % 3, 3)
     found = estimate(Samples.from_arrays({"a": column, "b": np.arange(301) % 2}))
-    assert found.warnings == ("column a has 1 symbols that occur once: the interval assumes that it has no others",)
+    assert [said.partition(":")[0] for said in found.warnings] == [
+        "column a has 1 symbols that occur once, so others may exist"
+    ]
     assert generative_discrepancy(found.entropies, mmvae(2)).value is not None

@@ -41,7 +41,7 @@ def test_what_symbols_seen_once_may_stand_for(monkeypatch):
 
 def test_what_was_not_seen():
     seen = Seen(1000, 10, 0, math.log(110))
-    assert seen.missed == pytest.approx(-0.003 * math.log(0.003 / 100), rel=1e-12)  # mass 3/N on 100 symbols
+    assert seen.missed == pytest.approx(-0.003 * math.log(0.003 / 100) + 0.003, rel=1e-12)  # mass 3/N on 100 symbols
 
 
 ONE_MORE = {1: Seen(500, 4, 2, math.log(50)), 3: Seen(500, 9, 6, math.log(2000))}
@@ -53,15 +53,24 @@ def room(coefficients, seen=None, half=math.inf):
 
 def test_the_programs_are_those_of_two_subsets():
     first, both = ONE_MORE[1], ONE_MORE[3]
-    step = both.once_at_most / 500 * math.log(40)
     assert 0 < first.spread < both.spread
     alone = room({3: 1.0})
     assert (alone.below, alone.above) == pytest.approx((0, both.spread))
     conditional = room({3: 1.0, 1: -1.0})  # grows with the columns, so it is never lower
-    assert (conditional.below, conditional.above) == pytest.approx((0, min(both.spread, step)))
+    assert (conditional.below, conditional.above) == pytest.approx((0, both.spread))
     less = room({3: -0.5, 1: 1.0})  # lower by what the second column adds, higher by what the first has alone
-    assert less.below == pytest.approx(0.5 * min(both.spread, step))
+    assert less.below == pytest.approx(0.5 * both.spread)
     assert less.above == pytest.approx(0.5 * first.spread)
+
+
+def test_a_column_adds_the_event_and_its_own_symbols_to_what_was_not_seen():
+    """H(B|A) of an event of mass ``q``: at most ``h(q)`` and ``q ln`` of how many symbols the new column has."""
+    first, both = Seen(500, 40, 0, math.log(50)), Seen(500, 90, 0, math.log(2000))
+    limit = both.event + 3 / 500 * math.log(40)
+    assert limit < both.missed
+    conditional = {3: 1.0, 1: -1.0}
+    assert room(conditional, {3: both, 1: first}, 1.01 * limit).objection == ""
+    assert "too rare" in room(conditional, {3: both, 1: first}, 0.99 * limit).objection
 
 
 def test_columns_that_add_no_symbols_cancel():

@@ -42,6 +42,14 @@ class Estimate:
         return f"{self.estimator}: {self.reason}" + (f"; intervals {self.intervals}" if self.intervals else "")
 
 
+def once_said(name: str, once: int) -> str:
+    """The warning about a column some symbols of which occur once."""
+    return (
+        f"column {name} has {once} symbols that occur once, so others may exist: a guaranteed interval assumes that "
+        "there are none, and others that there are at most as many as rows"
+    )
+
+
 def tied(samples: Samples) -> list[str]:
     """The columns that repeat most of their values, so that they have no ranks."""
     return [

@@ -14,7 +14,7 @@ from bounds.delta_method import DiscreteInterval
 from bounds.discrete_entropy import chao_shen, chao_wang_jost, miller_madow, nsb, nsb_unknown, plug_in
 from bounds.entropies import EntropyVector, Interval
 from bounds.errors import InputError
-from bounds.estimators.base import MAX_UNSEEN, MIN_COVERAGE, Estimate
+from bounds.estimators.base import MAX_UNSEEN, MIN_COVERAGE, Estimate, once_said
 from bounds.intervals import GuaranteedInterval
 from bounds.joint_table import JointTable
 from bounds.progress import Track, no_progress
@@ -137,9 +137,7 @@ def _open_ended(table: JointCounts) -> tuple[int, list[str]]:
         if once > MAX_UNSEEN * table.n:
             mask |= 1 << i
         elif once:
-            warnings.append(
-                f"column {name} has {once} symbols that occur once: the interval assumes that it has no others"
-            )
+            warnings.append(once_said(name, once))
     return mask, warnings
 
 

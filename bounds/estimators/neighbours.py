@@ -14,7 +14,7 @@ from bounds.columns import smallest_step
 from bounds.discrete_entropy import chao_wang_jost
 from bounds.entropies import EntropyVector
 from bounds.errors import InputError
-from bounds.estimators.base import MAX_UNSEEN, Estimate, tied
+from bounds.estimators.base import MAX_UNSEEN, Estimate, once_said, tied
 from bounds.layout import Layout
 from bounds.neighbour_interval import NeighbourInterval
 from bounds.progress import Track, no_progress
@@ -89,7 +89,12 @@ def estimate_neighbours(samples: Samples, reason: str, block: int = 1, track: Tr
         caveats=_rounded(layout, steps),
     )
     intervals = "asymptotic where no neighbourhood is too large and no symbol too rare, else none"
-    return Estimate(vector, NEIGHBOURS, reason, intervals)
+    once = [
+        int((np.bincount(column.astype(np.intp)) == 1).sum()) if alphabet else 0
+        for column, alphabet in zip(samples.columns, samples.alphabets, strict=True)
+    ]
+    warnings = tuple(once_said(name, count) for name, count in zip(layout.unit_names, once, strict=True) if count)
+    return Estimate(vector, NEIGHBOURS, reason, intervals, warnings)
 
 
 @dataclass(frozen=True, eq=False)
