@@ -84,10 +84,10 @@ def compute(bounds, chosen, dialled_label, known_law):
 
 
 @app.cell(hide_code=True)
-def numbers(LEVELS, chosen, mo, result, table_rows):
+def count(LEVELS, chosen, mo, result, table_rows):
     _rows = [f"| {_row.name} | {_row.cells[0].value} |" for _row in table_rows(result) if _row.level != LEVELS[0][0]]
-    mo.md("\n".join([f"| nats per example | {chosen['scheme']} |", "|:---|---:|", *_rows]))
-    return
+    numbers = mo.md("\n".join([f"| nats per example | {chosen['scheme']} |", "|:---|---:|", *_rows]))
+    return (numbers,)
 
 
 @app.cell(hide_code=True)
@@ -97,16 +97,15 @@ def see(mo):
         value="floor, ceilings, optimum",
         inline=True,
     )
-    view
     return (view,)
 
 
 @app.cell(hide_code=True)
-def look(chosen, information_atoms, ladders, law, mo, picture, plots, result):
+def draw(chosen, information_atoms, ladders, law, mo, picture, plots, result):
     ladder = None
     if chosen["view"] == "ladder":
         (ladder,) = ladders(law, result, seconds=0.06)
-        _drawn = mo.vstack(
+        drawn = mo.vstack(
             [
                 picture(
                     plots.ladder,
@@ -118,23 +117,29 @@ def look(chosen, information_atoms, ladders, law, mo, picture, plots, result):
             ]
         )
     elif chosen["view"] == "growth":
-        _drawn = picture(
+        drawn = picture(
             plots.growth,
             result,
             alt="Delta and the irreducible ELBO loss of the first 1, 2, ... modalities",
             size=(4.2, 2.6),
         )
     elif chosen["modalities"] <= plots.MOST:
-        _drawn = picture(
+        drawn = picture(
             plots.information_diagram,
             information_atoms(result.entropies, [_one.scheme for _one in result.schemes]),
             alt="a bar for what each group of modalities shares and the others do not tell; hatched: counted by Delta",
             size=(4.2, 2.9),
         )
     else:
-        _drawn = mo.md("*(Drawn for up to four modalities.)*")
-    _drawn
-    return (ladder,)
+        drawn = mo.md("*(Drawn for up to four modalities.)*")
+    return drawn, ladder
+
+
+@app.cell(hide_code=True)
+def look(drawn, mo, numbers, view):
+    _picture = mo.vstack([view, drawn]).style({"max-width": "34rem"})
+    mo.hstack([mo.vstack([numbers]), _picture], justify="start", align="start", gap=3, wrap=True)
+    return
 
 
 @app.cell(hide_code=True)
