@@ -104,6 +104,15 @@ class BlockJackknife:
 
     def _seen(self, mask: int) -> Seen:
         """What was seen of the joint symbols of some columns, by blocks."""
+        if mask not in self._known:
+            self._known[mask] = self._look(mask)
+        return self._known[mask]
+
+    @cached_property
+    def _known(self) -> dict[int, Seen]:
+        return {}
+
+    def _look(self, mask: int) -> Seen:
         columns = [(self.table.columns[v], self.table.alphabets[v]) for v in members(mask)]
         logs = [log_alphabet(times_seen(column, self.block), alphabet) for column, alphabet in columns]
         times = times_seen(symbols_of(self.table, mask), self.block)

@@ -96,6 +96,15 @@ class PerSubsetInterval:
 
     def _seen(self, mask: int) -> Seen:
         """What was seen of the joint symbols of some units."""
+        if mask not in self._known:
+            self._known[mask] = self._look(mask)
+        return self._known[mask]
+
+    @cached_property
+    def _known(self) -> dict[int, Seen]:
+        return {}
+
+    def _look(self, mask: int) -> Seen:
         logs = [log_alphabet(np.bincount(self._rows(1 << v)[1]), self.data.filled.alphabets[v]) for v in members(mask)]
         rows, symbols = self._rows(mask)
         return Seen.of(np.bincount(symbols), len(rows), math.fsum(logs))
