@@ -50,11 +50,13 @@ def _shown(output: dict) -> str:
     if "&lt;marimo-" in text:  # what marimo exports of a control alone
         text = html.unescape(text)
     controls = [_control(dict(_ATTRIBUTE.findall(found["attributes"]))) for found in _CONTROL.finditer(text)]
-    if controls:
-        return "*Controls, as they start:* " + "; ".join(controls) + "."
+    said = "*Controls, as they start:* " + "; ".join(controls) + "." if controls else ""
     if "<marimo-file" in text:
-        return "*Controls:* files to be read in place of the example."
-    return f'```{{raw}} html\n<div class="notebook">{static(text)}</div>\n```' if text else ""
+        said = "*Controls:* files to be read in place of the example."
+    if said and not re.search("<(svg|table)", text):  # nothing but controls and their labels
+        return said
+    shown = f'```{{raw}} html\n<div class="notebook">{static(text)}</div>\n```' if text else ""
+    return "\n\n".join(filter(None, [said, shown]))
 
 
 def _control(attributes: dict[str, str]) -> str:

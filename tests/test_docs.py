@@ -219,6 +219,19 @@ def test_the_gallery_shows_what_a_notebook_shows():
     assert "prose" not in page
 
 
+def test_the_gallery_keeps_a_picture_that_stands_beside_a_control():
+    gallery = extension("gallery_pages")
+    radio = (
+        "<marimo-ui-element><marimo-radio data-initial-value='&quot;growth&quot;' data-label='null'></marimo-radio>"
+        "</marimo-ui-element>"
+    )
+    output = {"data": {"text/html": f"<div>{radio}<svg role='img'></svg></div>"}}
+    page = gallery.as_page({"cells": [{"cell_type": "code", "source": [], "outputs": [output]}] * 2}, "n.py")
+    assert "**growth**" in page
+    assert "<svg role='img'></svg>" in page
+    assert "marimo-" not in page
+
+
 def test_the_documentation_is_built_without_warnings():
     """In a minute or two, so not here: ``.ci/run`` makes it, with warnings as errors."""
     assert "make docs" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
