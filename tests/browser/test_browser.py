@@ -140,6 +140,18 @@ def changed(page: Any, look: Callable[[], Any], before: Any) -> Any:
     return now
 
 
+def settled(page: Any, look: Callable[[], Any]) -> Any:
+    """What is seen once it has been the same for half a second; an answer may be drawn in more than one step."""
+    until = time.monotonic() + PATIENCE
+    now, since = look(), time.monotonic()
+    while time.monotonic() - since < 0.5:
+        page.wait_for_timeout(20)
+        if (seen := look()) != now:
+            assert time.monotonic() < until, "it does not come to rest"
+            now, since = seen, time.monotonic()
+    return now
+
+
 def press(page: Any, slider: int, key: str, times: int = 1) -> None:
     handle = page.get_by_role("slider").nth(slider)
     handle.focus()
@@ -154,8 +166,8 @@ def test_a_slider_of_the_irreducible_error_moves_numbers_and_pictures(server: st
         return str(page.locator("tr", has_text="irreducible ELBO loss").locator("td").nth(1).inner_text())
 
     def picture() -> str:
-        (image,) = page.locator("svg[role=img]").all()
-        return str(image.get_attribute("aria-label")) + str(image.inner_html())
+        all_at_once = "svgs => svgs.map(svg => svg.getAttribute('aria-label') + svg.innerHTML).join()"
+        return str(page.locator("svg[role=img]").evaluate_all(all_at_once))
 
     page.locator("svg[role=img]").wait_for()
     assert loss() == "0.065228"  # three modalities that share 0.3 nats
@@ -166,14 +178,17 @@ def test_a_slider_of_the_irreducible_error_moves_numbers_and_pictures(server: st
     page.on("request", lambda request: moves.append(request.url) if "set_ui_element_value" in request.url else None)
     press(page, 0, "ArrowRight")  # one modality more
     assert float(changed(page, loss, "0.065228")) > 0.1
-    before = changed(page, picture, before)
+    changed(page, picture, before)
+    before = settled(page, picture)
     assert len(moves) == 1  # of a batch of elements marimo sends each move twice, and every cell may run twice
     for view, words in (("growth with modalities", "Delta and the irreducible"), ("who shares what", "a bar for what")):
         page.get_by_role("radio", name=view).click()
-        before = changed(page, picture, before)
+        changed(page, picture, before)
+        before = settled(page, picture)
         assert before.startswith(words)
         press(page, 1, "ArrowRight")
-        before = changed(page, picture, before)
+        changed(page, picture, before)
+        before = settled(page, picture)
 
 
 def test_a_slider_of_the_playground_moves_the_verdict_and_the_picture(server: str, watched: Watched) -> None:
