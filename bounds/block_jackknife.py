@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, reduce
+from functools import cache, cached_property, reduce
 from operator import or_
 
 import numpy as np
@@ -102,15 +102,10 @@ class BlockJackknife:
             return NoInterval(f"no interval: {room.objection}, which count as often as the blocks in which they occur")
         return replace(found, room=room)
 
-    def _seen(self, mask: int) -> Seen:
-        """What was seen of the joint symbols of some columns, by blocks."""
-        if mask not in self._known:
-            self._known[mask] = self._look(mask)
-        return self._known[mask]
-
     @cached_property
-    def _known(self) -> dict[int, Seen]:
-        return {}
+    def _seen(self) -> Callable[[int], Seen]:
+        """What was seen of the joint symbols of some columns, by blocks; each looked up once."""
+        return cache(self._look)
 
     def _look(self, mask: int) -> Seen:
         columns = [(self.table.columns[v], self.table.alphabets[v]) for v in members(mask)]

@@ -81,8 +81,8 @@ class NeighbourInterval:
         """How the interval is got, and under which assumptions."""
         rows = "independent rows" if self.block == 1 else f"rows independent beyond blocks of {self.block}"
         return (
-            f"delta-method interval; assumes {rows}, densities that are smooth at the scale of the neighbourhoods, and "
-            f"{ASSUMED}"
+            f"delta-method interval; assumes {rows}, densities that are smooth at the scale of the "
+            f"neighbourhoods, and {ASSUMED}"
         )
 
     def choose(self, functional: Functional) -> NeighbourInterval | NoInterval:

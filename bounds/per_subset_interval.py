@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, reduce
+from functools import cache, cached_property, reduce
 from operator import or_
 
 import numpy as np
@@ -94,15 +94,10 @@ class PerSubsetInterval:
         rows = self.data.rows(self._modalities(mask))
         return rows, symbols_of(self._cases(rows), mask)
 
-    def _seen(self, mask: int) -> Seen:
-        """What was seen of the joint symbols of some units."""
-        if mask not in self._known:
-            self._known[mask] = self._look(mask)
-        return self._known[mask]
-
     @cached_property
-    def _known(self) -> dict[int, Seen]:
-        return {}
+    def _seen(self) -> Callable[[int], Seen]:
+        """What was seen of the joint symbols of some units; each looked up once."""
+        return cache(self._look)
 
     def _look(self, mask: int) -> Seen:
         logs = [log_alphabet(np.bincount(self._rows(1 << v)[1]), self.data.filled.alphabets[v]) for v in members(mask)]

@@ -114,10 +114,13 @@ class Seen:
 def log_alphabet(times: np.ndarray, alphabet: int) -> float:
     """``ln`` of how many symbols a column may have: those that are known, or as many as rows where some occur once.
 
+    An alphabet larger than what was seen was declared, and is known.
+
     >>> round(math.exp(log_alphabet(np.array([5, 5]), 2))), round(math.exp(log_alphabet(np.array([9, 1]), 2)))
     (2, 10)
     """
-    return math.log(max(alphabet, int(times.sum())) if (times == 1).any() else alphabet)
+    declared = np.count_nonzero(times) < alphabet
+    return math.log(max(alphabet, int(times.sum())) if (times == 1).any() and not declared else alphabet)
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,9 @@ from bounds import (
 from bounds.collinearity import RANK_NOISE, dependent, near_collinearity, standardised
 from bounds.demo import breast_cancer
 from bounds.discrete_entropy import plug_in
-from bounds.estimators import ESTIMATORS, estimate
+from bounds.estimators import ESTIMATORS, estimate, estimate_per_subset
 from bounds.estimators.discrete import DISCRETE
+from bounds.missing import by_rule
 
 
 def continuous(rows, seed=0, columns=3):
@@ -50,6 +51,24 @@ def test_auto_explains_its_choice():
         found = estimate(samples)
         assert found.estimator == name
         assert word in found.choice
+
+
+def test_the_choice_says_what_intervals_there_are():
+    rng = np.random.default_rng(0)
+    smooth = {name: rng.normal(size=300) for name in "ab"}
+    symbols = {name: rng.integers(0, 3, 300) for name in "ab"}
+    few, whole = {name: column[:8] for name, column in smooth.items()}, Samples.from_arrays(symbols)
+    gaps = {name: {name: np.where(rng.random(300) < 0.1, np.nan, column)} for name, column in symbols.items()}
+    partly = by_rule(gaps, dict.fromkeys("ab", "discrete"), rule="per-subset")
+    for found, intervals in (
+        (estimate(Samples.from_arrays(smooth)), "model-based"),
+        (estimate(Samples.from_arrays(few)), "none"),
+        (estimate(whole), "asymptotic where there are rows enough, else guaranteed"),
+        (estimate(whole, interval="guaranteed"), "guaranteed"),
+        (estimate(whole, block=5), "asymptotic where there are rows enough, else none"),
+        (estimate_per_subset(partly), "asymptotic where there are rows enough, else none"),
+    ):
+        assert found.choice.endswith(f"; intervals {intervals}")
 
 
 def test_plug_in_equals_the_entropies_of_the_empirical_law():

@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stn
+from scipy.special import ndtri
 from scipy.stats import binom
 
 from bounds import Discrete, Functional, Samples, rare_symbols
 from bounds.delta_method import AsymptoticInterval
-from bounds.estimators import estimate
+from bounds.estimators import estimate, estimate_per_subset
+from bounds.missing import by_rule
 from bounds.rare_symbols import Room, Seen, rarity, times_seen
 
 symbols = stn.arrays(np.int64, st.integers(1, 40), elements=st.integers(0, 5))
@@ -94,6 +96,9 @@ def test_rare_symbols_widen_by_their_share_of_the_variance():
     assert found.rarity == 0.75
     low, high = Room(rarity=0.25).around(1.0, 0.4, 0.95)
     assert (low, high) == pytest.approx((0.5, 1.5))
+    sure = ndtri(0.995) / 1.96  # at a higher confidence the room for symbols seen once is larger, never smaller
+    assert Room(above=0.1).around(0.0, 0.0, 0.99) == pytest.approx((0, 0.1 * sure))
+    assert Room(above=0.1).around(0.0, 0.0, 0.5) == pytest.approx((0, 0.1))
 
 
 def test_objections():
@@ -106,6 +111,68 @@ def test_objections():
     missed = unseen[3].missed
     assert room({3: 1.0}, unseen, 1.1 * missed).objection == ""
     assert "too rare to be seen" in room({3: 1.0}, unseen, 0.9 * missed).objection
+
+
+def test_a_declared_alphabet_is_known():
+    times = np.array([5, 4, 1])
+    assert math.exp(rare_symbols.log_alphabet(times, 3)) == pytest.approx(10)  # some occur once, so others may exist
+    assert math.exp(rare_symbols.log_alphabet(times, 4)) == pytest.approx(4)
+    assert math.exp(rare_symbols.log_alphabet(np.array([5, 4, 1, 0]), 4)) == pytest.approx(4)
+
+
+def test_symbols_that_occur_in_few_blocks_are_rare():
+    """One symbol in forty rows side by side: rare in a time series, and common where rows are independent."""
+    rare = np.zeros(4000, dtype=int)
+    rare[1000:1040] = 1
+    data = Samples.from_arrays({"X1": rare, "X2": np.random.default_rng(0).integers(0, 2, 4000)})
+    entropy = Functional(("X1", "X2"), {1: 1})
+    assert estimate(data).entropies.interval.choose(entropy).guarantee == "asymptotic"
+    found = estimate(data, block=50).entropies.interval.choose(entropy)
+    assert found.guarantee == "none"
+    assert "as often as the blocks in which they occur" in found.method
+    common = Functional(("X1", "X2"), {2: 1})
+    given = estimate(data, block=50).entropies.interval.choose(common)
+    low, high = given(common, 0.95)
+    assert given.room.rarity == pytest.approx(5 / 80)  # both symbols occur in each of 80 blocks
+    assert high - low == pytest.approx(2 * (1 + 5 / 80) * given.half_width(0.95))
+
+
+def test_rows_with_gaps_have_the_room_of_those_without():
+    """Two columns without gaps beside one with some: what is asked of the two has the same interval."""
+    rng = np.random.default_rng(0)
+    skewed = [0.7, 0.1, 0.1, 0.1]
+    pair = np.concatenate([rng.choice(4, 20_000, p=skewed), [4, 4, 5]]), rng.choice(4, 20_003, p=skewed)
+    gaps = np.where(rng.random(20_003) < 0.1, math.nan, rng.integers(0, 2, 20_003))
+    columns = dict(zip(NAMES, (*pair, gaps), strict=False))
+    rows = by_rule(
+        {name: {name: one} for name, one in columns.items()}, dict.fromkeys(columns, "discrete"), rule="per-subset"
+    )
+    functional = Functional(NAMES[:3], {3: 1, 1: -Fraction(1, 2)})
+    partly = estimate_per_subset(rows).entropies.interval.choose(functional)
+    whole = estimate(Samples.from_arrays({**columns, NAMES[2]: gaps > 0})).entropies.interval.choose(functional)
+    assert isinstance(whole, AsymptoticInterval)
+    assert isinstance(partly, AsymptoticInterval)
+    assert whole.room.rarity > 0
+    assert whole.room.above > 0
+    assert partly.room.above == pytest.approx(whole.room.above, rel=1e-9)  # of the solver
+    assert partly.room.rarity == pytest.approx(whole.room.rarity, rel=1e-9)  # rounding
+
+
+def test_labels_beside_numbers_have_room():
+    """Three of 3,000 labels are symbols of their own, so there may be as many as rows, of which few were seen."""
+    rng = np.random.default_rng(0)
+    label = np.concatenate([rng.choice(4, 2997, p=[0.7, 0.1, 0.1, 0.1]), [4, 5, 6]])
+    mixed = Samples.from_arrays({"X1": label, "X2": rng.normal(size=3000)}, {"X1": "discrete", "X2": "continuous"})
+    found = estimate(mixed)
+    assert "column X1 has 3 symbols that occur once" in found.warnings[0]
+    functional = Functional(("X1", "X2"), {1: 1})
+    interval = found.entropies.interval
+    low, high = interval(functional, 0.95)
+    above = (3 + 1.96 * math.sqrt(3)) / 3000 * math.log(2993 / 3)  # all 3,000 symbols but the 7 that were seen
+    room = interval._room(functional)
+    assert room.above == pytest.approx(above, rel=1e-6)  # of the solver
+    assert high - found.entropies[1] - (found.entropies[1] - low) == pytest.approx(above, rel=1e-6)
+    assert interval.choose(functional).guarantee == "asymptotic"
 
 
 # --- coverage -----------------------------------------------------------------------------------------------------

@@ -239,6 +239,12 @@ def test_sentences_carry_interval_and_guarantee():
         assert re.search(rf"cannot exceed -\d\.\d{{4}} bits per example \(95% interval \[.*\], {promise}\)", sentence)
 
 
+def test_a_table_without_estimates_says_whether_the_data_support_none():
+    many = Samples.from_arrays({"a": np.arange(300), "b": np.arange(300)}, {"a": "discrete", "b": "discrete"})
+    page = to_html(irreducible_error(many, "mmvae"))
+    assert "is exact, and the same for every law; of the others the data support none." in page
+
+
 def test_the_caption_says_what_the_model_is():
     page = to_html(irreducible_error(measured(), "mmvae"))
     caption = re.search(r'id="caption">(.*?)</p>', page)[1]

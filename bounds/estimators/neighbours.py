@@ -74,11 +74,11 @@ def estimate_neighbours(samples: Samples, reason: str, block: int = 1, track: Tr
     values = {mask: float(terms.mean()) for mask, terms in local.items()}
     continuous = {mask: view.kinds(layout.variables_of_units(mask))[1] for mask in layout.unit_masks}
     symbols = {mask: view.groups(layout.variables_of_units(mask)) for mask in layout.unit_masks}
-    logs = [
-        log_alphabet(times_seen(column.astype(np.intp), block), alphabet) if alphabet else 0.0
-        for column, alphabet in zip(samples.columns, samples.alphabets, strict=True)
-    ]
-    alphabets = {mask: math.fsum(logs[v] for v in layout.variables_of_units(mask)) for mask in layout.unit_masks}
+    discrete = [v for v, alphabet in enumerate(samples.alphabets) if alphabet]
+    logs = {v: log_alphabet(times_seen(samples.columns[v], block), samples.alphabets[v]) for v in discrete}
+    alphabets = {
+        mask: math.fsum(logs.get(v, 0.0) for v in layout.variables_of_units(mask)) for mask in layout.unit_masks
+    }
     interval = NeighbourInterval(n, local, noise, wider, alone, continuous, symbols, alphabets, NEIGHBOUR, block)
     vector = EntropyVector.over_units(
         layout,
@@ -89,11 +89,8 @@ def estimate_neighbours(samples: Samples, reason: str, block: int = 1, track: Tr
         caveats=_rounded(layout, steps),
     )
     intervals = "asymptotic where no neighbourhood is too large and no symbol too rare, else none"
-    once = [
-        int((np.bincount(column.astype(np.intp)) == 1).sum()) if alphabet else 0
-        for column, alphabet in zip(samples.columns, samples.alphabets, strict=True)
-    ]
-    warnings = tuple(once_said(name, count) for name, count in zip(layout.unit_names, once, strict=True) if count)
+    once = {layout.unit_names[v]: int((np.bincount(samples.columns[v]) == 1).sum()) for v in discrete}
+    warnings = tuple(once_said(name, count) for name, count in once.items() if count)
     return Estimate(vector, NEIGHBOURS, reason, intervals, warnings)
 
 
