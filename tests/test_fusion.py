@@ -7,7 +7,7 @@ from torch.distributions import Independent, Laplace, Normal, kl_divergence
 
 from bounds import InputError, full, mmvae, mopoe
 from bounds.schemes import SubsetScheme
-from toy_models.fusion import Posterior, fuse, membership, standard_noise
+from toy_models.fusion import Posterior, check_fusion, fuse, membership, standard_noise
 
 LAWS = {"normal": Normal, "laplace": Laplace}
 
@@ -85,12 +85,13 @@ def test_single_modalities_are_their_experts_and_the_empty_subset_is_the_prior()
 
 
 def test_what_cannot_be_fused():
-    experts = random_posterior((3, 5, 2), "laplace")
     for scheme, prior in ((full(3), False), (mopoe(3), False), (mmvae(3), True)):
         with pytest.raises(InputError, match="product of Laplace experts"):
-            fuse(experts, membership(scheme), prior)
+            check_fusion(scheme.weights, "laplace", prior)
     with pytest.raises(InputError, match="the empty subset has no expert"):
-        fuse(random_posterior((3, 5, 2)), membership(SubsetScheme({0: 1}, 3, allow_empty=True)), False)
+        check_fusion([0], "normal", False)
+    check_fusion(mmvae(3).weights, "laplace", False)
+    check_fusion([0, *mopoe(3).weights], "normal", True)
 
 
 @pytest.mark.parametrize("family", LAWS)

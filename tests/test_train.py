@@ -544,17 +544,3 @@ def test_values_too_large_for_the_precision():
 def test_bad_settings(make):
     with pytest.raises(InputError):
         make()
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-def test_tf32_is_off_inside_and_as_it_was_outside():
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32, torch.backends.cudnn.enabled
-    with training._exact(torch.device("cuda")):
-        assert not torch.backends.cuda.matmul.allow_tf32
-        assert not torch.backends.cudnn.allow_tf32
-        assert torch.backends.cudnn.enabled == before[2]
-    assert before == (
-        torch.backends.cuda.matmul.allow_tf32,
-        torch.backends.cudnn.allow_tf32,
-        torch.backends.cudnn.enabled,
-    )

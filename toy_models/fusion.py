@@ -6,6 +6,7 @@ Experts and posteriors are laws with independent coordinates, of one family: Gau
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -72,8 +73,23 @@ def membership(scheme: SubsetScheme) -> Tensor:
     return torch.tensor(rows, dtype=torch.float64)
 
 
+def check_fusion(subsets: Iterable[int], family: Family, prior_expert: bool) -> None:
+    """Whether experts of a family can be fused for these subsets.
+
+    Raises:
+        InputError: Laplace experts in a product, which is no Laplace law; an empty subset without a prior expert.
+    """
+    sizes = [subset.bit_count() for subset in subsets]
+    if family == "laplace" and (prior_expert or any(size != 1 for size in sizes)):
+        raise InputError("a product of Laplace experts is no Laplace law: encode single modalities, as MMVAE does")
+    if not prior_expert and 0 in sizes:
+        raise InputError("the empty subset has no expert: encode it with prior_expert=True")
+
+
 def fuse(experts: Posterior, members: Tensor, prior_expert: bool) -> Posterior:
     """``q_A(z|x_A)`` of every encoded subset: the product of its experts, precisions added.
+
+    Nothing here looks at a value, so that a GPU need not wait for one: :func:`check_fusion` is for the subsets.
 
     Args:
         experts: ``(..., M, N, k)``.
@@ -82,18 +98,10 @@ def fuse(experts: Posterior, members: Tensor, prior_expert: bool) -> Posterior:
 
     Returns:
         ``(..., S, N, k)``.
-
-    Raises:
-        InputError: Laplace experts in a product, which is no Laplace law; an empty subset without a prior expert.
     """
-    sizes = members.sum(dim=1)
-    if experts.family == "laplace":
-        if prior_expert or (sizes != 1).any():
-            raise InputError("a product of Laplace experts is no Laplace law: encode single modalities, as MMVAE does")
+    if experts.family == "laplace":  # of single modalities, see check_fusion
         chosen = members.argmax(dim=1)
         return Posterior(experts.location[..., chosen, :, :], experts.scale[..., chosen, :, :], "laplace")
-    if not prior_expert and (sizes == 0).any():
-        raise InputError("the empty subset has no expert: encode it with prior_expert=True")
     precision = experts.scale**-2
     total = torch.einsum("sm,...mnk->...snk", members, precision) + float(prior_expert)
     weighted = torch.einsum("sm,...mnk->...snk", members, precision * experts.location)

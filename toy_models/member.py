@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, Laplace, Normal
 
 from bounds.errors import InputError
-from toy_models.fusion import Posterior, fuse
+from toy_models.fusion import Posterior, check_fusion, fuse
 from toy_models.models import MultimodalVAE
 
 
@@ -58,10 +58,12 @@ class SoloModel(torch.nn.Module):
         model, (n_modalities, private) = self.model, self._private
         if not 0 <= subset < 1 << n_modalities:
             raise InputError(f"subset {subset}: a bitmask of {n_modalities} modalities is below {1 << n_modalities}")
+        model_class = model.architecture.model_class
+        check_fusion([subset], model_class.family, model_class.prior_expert)
         members = model.members.new_tensor([[float(subset >> m & 1) for m in range(n_modalities)]])
         seen = [part if subset >> m & 1 else torch.zeros_like(part) for m, part in enumerate(x)]
         experts, own = model.experts(self._rows(seen))
-        shared = fuse(experts, members, model.architecture.model_class.prior_expert)
+        shared = fuse(experts, members, model_class.prior_expert)
         parts = [(shared.location[0, 0], shared.scale[0, 0])]
         for m in range(n_modalities if private else 0):
             if subset >> m & 1:

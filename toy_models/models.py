@@ -14,12 +14,11 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from bounds.errors import InputError
 from bounds.schemes import SubsetScheme, full, mmvae, mopoe, mvae_subsampled
 from toy_models.datasets import Dataset, Modality
-from toy_models.fusion import Family, Posterior, fuse, membership
+from toy_models.fusion import Family, Posterior, check_fusion, fuse, membership
 from toy_models.likelihoods import Density, Likelihood
 from toy_models.networks import MLP, ConvolutionalDecoder, ConvolutionalEncoder, Generators
 from toy_models.objectives import OBJECTIVES, Pass
@@ -198,6 +197,7 @@ class MultimodalVAE(nn.Module):
         super().__init__()
         self.architecture = architecture
         model, scheme = architecture.model_class, architecture.encoded
+        check_fusion(scheme.weights, model.family, model.prior_expert)
         self.register_buffer("members", membership(scheme))
         self.register_buffer("weights", torch.tensor([float(weight) for _, weight in scheme], dtype=torch.float64))
         coded = architecture.latents + architecture.private
@@ -214,7 +214,6 @@ class MultimodalVAE(nn.Module):
         )
         private = (len(generators), len(architecture.modalities), architecture.private)
         self.auxiliary = nn.Parameter(torch.zeros(private, dtype=torch.float64))
-        fuse(self._standard_experts(), self.members, model.prior_expert)  # refuses what its experts cannot encode
 
     def weigh(self, schemes: Sequence[SubsetScheme]) -> None:
         """Gives each member a scheme of its own over the encoded subsets; those that it leaves out have weight 0.
@@ -340,13 +339,8 @@ class MultimodalVAE(nn.Module):
         symbols = self.architecture.modalities[m].symbols
         if symbols is None:
             return x
-        return functional.one_hot(x.long(), symbols).flatten(-2).to(self.weights.dtype)
-
-    def _standard_experts(self) -> Posterior:
-        a = self.architecture
-        shape = (1, len(a.modalities), 1, a.latents)
-        zeros = torch.zeros(shape, dtype=torch.float64)
-        return Posterior(zeros, torch.ones_like(zeros), a.model_class.family)
+        # not one_hot, which looks at the values on a CPU
+        return (x.unsqueeze(-1) == torch.arange(symbols, device=x.device)).flatten(-2).to(self.weights.dtype)
 
 
 def _networks(

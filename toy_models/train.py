@@ -27,6 +27,7 @@ from bounds.memory import available_bytes
 from bounds.output import say
 from bounds.schemes import SubsetScheme
 from toy_models.datasets import Dataset, digest
+from toy_models.devices import full_precision, launched, usable_device
 from toy_models.fusion import standard_noise
 from toy_models.member import SoloModel
 from toy_models.models import Architecture, MultimodalVAE
@@ -278,8 +279,8 @@ class _Group:
         """Trains block by block, and says how many steps are done."""
         if checkpoint is not None and checkpoint.exists():
             self._restore(checkpoint)
-        advance = _captured(self._step) if self.device.type == "cuda" else self._step
-        with _exact(self.device):
+        advance = launched(self._step, self.device)
+        with full_precision(self.device):
             while self.done < self.training.steps:
                 count = min(BLOCK, self.training.steps - self.done)
                 for step, (index, noise) in enumerate(zip(*self._draws(count), strict=True), self.done):
@@ -399,45 +400,6 @@ class _Group:
         raise InputError(f"{path} is of another run: use another folder, or remove it to train anew")
 
 
-def _captured(step: Callable[[], None]) -> Callable[[], None]:
-    """The step as one CUDA graph: the first three run as they are, on a stream of their own, then it is recorded."""
-    state: dict[str, Any] = {"eager": 0}
-    stream = torch.cuda.Stream()
-
-    def advance() -> None:
-        if "graph" in state:
-            state["graph"].replay()
-        elif state["eager"] < 3:
-            stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(stream):
-                step()
-            torch.cuda.current_stream().wait_stream(stream)
-            state["eager"] += 1
-        else:
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
-                step()
-            state["graph"] = graph
-            graph.replay()
-
-    return advance
-
-
-@contextmanager
-def _exact(device: torch.device) -> Iterator[None]:
-    """No TF32 inside: it shifts an ELBO by up to 0.2 nats."""
-    if device.type != "cuda":
-        yield
-        return
-    matmul, before = torch.backends.cuda.matmul, torch.backends.cuda.matmul.allow_tf32
-    matmul.allow_tf32 = False
-    try:
-        with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=False):
-            yield
-    finally:
-        matmul.allow_tf32 = before
-
-
 @contextmanager
 def _clear_errors(size: int, training: Training) -> Iterator[None]:
     """What torch raises for a device without memory or a machine without a compiler, as a line that says the cure."""
@@ -454,25 +416,6 @@ def _clear_errors(size: int, training: Training) -> Iterator[None]:
                 f"torch.compile failed ({first_line(error)}): install a C++ compiler, or use compiled=False"
             ) from None
         raise
-
-
-def usable_device(device: str | torch.device) -> torch.device:
-    """A device that is there.
-
-    Raises:
-        InputError: another kind than a CPU or a CUDA GPU, or a GPU that is not there.
-    """
-    try:
-        found = torch.device(device)
-    except RuntimeError:
-        raise InputError(f"device {device!r}: use 'cpu' or 'cuda'") from None
-    if found.type not in ("cpu", "cuda"):
-        raise InputError(f"device {device!r}: use 'cpu' or 'cuda'")
-    if found.type == "cuda" and not torch.cuda.is_available():
-        raise InputError("there is no CUDA device here: use device='cpu'")
-    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
-        raise InputError(f"device {device!r}: there are {torch.cuda.device_count()} CUDA devices, counted from 0")
-    return found
 
 
 def _saved_group(folder: Path | None) -> int | None:

@@ -20,7 +20,7 @@ import torch
 from bounds.errors import InputError
 from bounds.output import check_writable, write
 from bounds.progress import Track, no_progress
-from toy_models.train import usable_device
+from toy_models.devices import usable_device
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

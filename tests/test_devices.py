@@ -1,0 +1,169 @@
+"""Steps as CUDA graphs, emulated on the CPU, and precision on a GPU. Where there is a GPU, test_train.py runs on it."""
+
+import graph_on_cpu
+import pytest
+import torch
+from neural_common import NAMES, mixed_architecture, mixed_data
+
+from bounds import mmvae, mopoe
+from toy_models import train as training
+from toy_models.datasets import Dataset, Modality
+from toy_models.devices import EAGER, captured, full_precision
+from toy_models.models import Architecture
+from toy_models.train import Member, Training, train
+
+#: Its learning rate falls and its multipliers rise while steps are replayed, over two blocks.
+LONG = Training(steps=70, batch=8, learning_rate=5e-3, warmup=0.8)
+
+
+@pytest.fixture
+def graphs(monkeypatch):
+    """Training takes every step as it does on a GPU, with graphs that the CPU replays."""
+    graph_on_cpu.put_in_place(monkeypatch)
+    monkeypatch.setattr(training, "launched", captured)
+    return graph_on_cpu.Graph
+
+
+def same(one, other):
+    assert one.failed == other.failed
+    torch.testing.assert_close(torch.tensor(one.history), torch.tensor(other.history), rtol=0, atol=0, equal_nan=True)
+    for a, b in zip(one.groups, other.groups, strict=True):
+        for p, q in zip(a.parameters(), b.parameters(), strict=True):
+            assert torch.equal(p, q)
+
+
+def images(rows=30):
+    generator = torch.Generator().manual_seed(0)
+    parts = [torch.rand(rows, 3, 8, 8, generator=generator).numpy() for _ in range(4)]
+    return Dataset("images", (Modality("a", (3, 8, 8)), Modality("b", (3, 8, 8))), tuple(parts[:2]), tuple(parts[2:]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_replayed_steps_are_the_steps(name, graphs, monkeypatch):
+    data = mixed_data(30)
+    a, members = mixed_architecture(name, data), [Member(5), Member(6, beta=0.5)]
+    replayed = train(a, members, data, LONG)
+    monkeypatch.undo()
+    same(replayed, train(a, members, data, LONG))
+
+
+def test_replayed_convolutions_are_the_convolutions(graphs, monkeypatch):
+    data = images()
+    a = Architecture.of(data, "mopoe", "laplace:learned", 2, network="conv", hidden=(4,))
+    replayed = train(a, [Member(1), Member(2)], data, LONG)
+    monkeypatch.undo()
+    same(replayed, train(a, [Member(1), Member(2)], data, LONG))
+
+
+def test_members_with_schemes_of_their_own_are_replayed(graphs, monkeypatch):
+    data = mixed_data(30)
+    a = mixed_architecture("mopoe", data)
+    members = [Member(1, scheme=mmvae(3)), Member(1, scheme=mopoe(3))]
+    replayed = train(a, members, data, LONG)
+    monkeypatch.undo()
+    same(replayed, train(a, members, data, LONG))
+
+
+def test_a_run_that_resumes_is_recorded_anew(graphs, monkeypatch, tmp_path):
+    data = mixed_data(30)
+    a, members = mixed_architecture("mmvae", data), [Member(5), Member(6)]
+
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(a, members, data, LONG, folder=tmp_path, watch=stop)
+    resumed = train(a, members, data, LONG, folder=tmp_path)
+    monkeypatch.undo()
+    same(resumed, train(a, members, data, LONG))
+
+
+def test_a_member_that_fails_is_stopped_between_replays(graphs, monkeypatch, capsys):
+    data = mixed_data(30)
+    a, members = mixed_architecture("mvae", data), [Member(5), Member(6)]
+    draw = training._Group._draws
+
+    def spoilt(self, count):
+        index, noise = draw(self, count)
+        noise[20:, 1] = float("inf")
+        return index, noise
+
+    monkeypatch.setattr(training._Group, "_draws", spoilt)
+    found = train(a, members, data, LONG)
+    assert list(found.failed) == [1]
+    assert "member 1 (seed 6) met a NaN before step 50" in capsys.readouterr().err
+    monkeypatch.undo()
+    alone = train(a, members[:1], data, LONG)
+    # rounding in fp32, amplified by Adam
+    assert found.history[:, 0] == pytest.approx(alone.history[:, 0], rel=1e-5)
+
+
+# --- the emulation refuses and freezes what a GPU does ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda x: x.sum().item(),
+        lambda x: bool((x > 0).any()),
+        lambda x: x[x > 0],
+        lambda x: torch.nonzero(x),
+        lambda x: x + torch.tensor([1.0, 2.0, 3.0]),
+    ],
+)
+def test_what_needs_the_host_cannot_be_recorded(look, graphs):
+    x = torch.arange(3.0)
+    step = captured(lambda: look(x), torch.device("cuda"))
+    for _ in range(EAGER):
+        step()
+    with pytest.raises(RuntimeError, match="not permitted when stream is capturing"):
+        step()
+
+
+def test_numbers_are_frozen_and_tensors_are_read_where_they_are(graphs):
+    frozen, read, total = [0.0], torch.zeros(()), torch.zeros(2)
+
+    def work():
+        total.copy_(torch.stack([total[0] + frozen[0], total[1] + read]))
+
+    step = captured(work, torch.device("cuda"))
+    for n in range(1, 8):
+        frozen[0] = float(n)
+        read.fill_(n)
+        step()
+    # the fourth step is recorded, run once, and its number is that of all later ones
+    assert total.tolist() == [1 + 2 + 3 + 4 * 4, 28]
+
+
+def test_a_step_that_looks_at_values_fails_in_training(graphs, monkeypatch):
+    data = mixed_data(30)
+    step = training._Group._step
+
+    def looks(self):
+        step(self)
+        self.looked = self.total.sum().item()
+
+    monkeypatch.setattr(training._Group, "_step", looks)
+    with pytest.raises(RuntimeError, match="not permitted when stream is capturing"):
+        train(mixed_architecture("mmvae", data), [Member(1)], data, LONG)
+
+
+# --- precision -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_tf32_is_off_inside_and_as_it_was_outside(allowed):
+    libraries = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = [library.allow_tf32 for library in libraries]
+    try:
+        for library in libraries:
+            library.allow_tf32 = allowed
+        enabled = torch.backends.cudnn.enabled
+        with full_precision(torch.device("cuda")):
+            assert not any(library.allow_tf32 for library in libraries)
+            assert torch.backends.cudnn.enabled == enabled
+        assert [library.allow_tf32 for library in libraries] == [allowed, allowed]
+        assert torch.backends.cudnn.enabled == enabled
+    finally:
+        for library, value in zip(libraries, before, strict=True):
+            library.allow_tf32 = value
