@@ -1,14 +1,26 @@
-"""Steps as CUDA graphs, emulated on the CPU, and precision on a GPU. Where there is a GPU, test_train.py runs on it."""
+"""What a GPU asks of training and evaluation, tried on the CPU: steps as graphs, nothing left behind on the host.
+
+Where there is a GPU, tests of training and evaluation run on it as well.
+"""
+
+from dataclasses import replace
 
 import graph_on_cpu
+import numpy as np
 import pytest
 import torch
-from neural_common import NAMES, mixed_architecture, mixed_data
+from neural_common import DEVICES, NAMES, mixed_architecture, mixed_data, random_module, rows_of
+from torch.distributions import Distribution
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bounds import mmvae, mopoe
 from toy_models import train as training
+from toy_models.auditable import Examples
 from toy_models.datasets import Dataset, Modality
 from toy_models.devices import EAGER, captured, full_precision
+from toy_models.evaluate import _Rule
+from toy_models.held_out import held_out
+from toy_models.member import SoloModel
 from toy_models.models import Architecture
 from toy_models.train import Member, Training, train
 
@@ -146,6 +158,95 @@ def test_a_step_that_looks_at_values_fails_in_training(graphs, monkeypatch):
     monkeypatch.setattr(training._Group, "_step", looks)
     with pytest.raises(RuntimeError, match="not permitted when stream is capturing"):
         train(mixed_architecture("mmvae", data), [Member(1)], data, LONG)
+
+
+# --- everything is on one device --------------------------------------------------------------------------------------
+
+
+class OneDevice(TorchDispatchMode):
+    """Refuses what a GPU refuses: an operation on tensors of two devices, but for single numbers."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        places = {one.device.type for one in graph_on_cpu.tensors((args, kwargs)) if one.ndim}
+        if len(places) > 1 and function not in (torch.ops.aten.copy_.default, torch.ops.aten._to_copy.default):
+            raise RuntimeError(f"{function} on {sorted(places)}")
+        return function(*args, **(kwargs or {}))
+
+
+def on_meta(name, data=None, **more):
+    """A model of two members and eight examples on the device that has shapes and no numbers."""
+    data = data or mixed_data(30)
+    a = Architecture.of(data, name, "gaussian:learned", 2, **more) if more else mixed_architecture(name, data)
+    module = random_module(a, 2).to("meta")
+    subsets, draws, latents = a.noise_shape
+    noise = torch.randn(2, subsets, draws, 8, latents, dtype=torch.float64, device="meta")
+    x = [part.to("meta", torch.float64 if part.is_floating_point() else None) for part in rows_of(data, 8, 2)]
+    return module, x, noise, torch.ones(2, 1, dtype=torch.float64, device="meta")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_objective_and_its_gradients_are_on_one_device(name):
+    module, x, noise, beta = on_meta(name)
+    with OneDevice():
+        value = module.objective(x, noise, beta)
+        value.sum().backward()
+    assert value.shape == (2, 8)
+    assert {p.grad.device.type for p in module.parameters() if p.grad is not None} == {"meta"}
+
+
+def test_convolutions_are_on_one_device():
+    module, x, noise, beta = on_meta("mopoe", images(), network="conv", hidden=(4,))
+    with OneDevice():
+        module.objective(x, noise, beta).sum().backward()
+
+
+class Asked:
+    """A model without the checks that look at values."""
+
+    def __init__(self, model, columns):
+        self.model, self.columns = model, columns
+
+    def prior(self):
+        return self.model.prior
+
+    def posterior(self, x, subset):
+        return self.model.posterior(x.container, subset)
+
+    def log_likelihood(self, x, z, subset):
+        return self.model.log_likelihood(x.container, z)
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [(name, method) for name in NAMES for method in ("sobol", "draws")] + [("mvae", "gauss-hermite")],
+)
+def test_evaluation_is_on_one_device(name, method, monkeypatch):
+    monkeypatch.setattr(Distribution, "_validate_args", False)  # it looks at values
+    data = mixed_data(30)
+    a = replace(mixed_architecture(name, data), latents=2)
+    model = SoloModel(random_module(a, 1)).to("meta")
+    x = Examples.of([torch.tensor(part) for part in data.held_out], 3).rows(0, 8).to(torch.device("meta"))
+    rule = _Rule(1, method, 16, 64, torch.Generator(), False)
+    with OneDevice(), torch.no_grad():
+        fit, kl = rule.terms(Asked(model, data.names), x)
+    assert (fit.shape, kl.shape) == ((8, 3), (8,))
+    assert fit.device.type == kl.device.type == "meta"
+
+
+def test_two_devices_are_seen():
+    with pytest.raises(RuntimeError, match=r"on \['cpu', 'meta'\]"), OneDevice():
+        torch.ones(2, 2, device="meta") @ torch.ones(2, 2)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", ["mvae", "mmvae", "mmvae-plus"])
+def test_terms_are_the_same_on_every_device(name, device):
+    data = mixed_data(120)
+    model = SoloModel(random_module(mixed_architecture(name, data), 1))
+    a = model.model.architecture
+    here, there = (held_out(model, data, a.encoded, 0, draws=16, device=on) for on in ("cpu", device))
+    np.testing.assert_allclose(there.each, here.each, rtol=1e-11)  # rounding of sums
+    assert model.model.weights.device.type == "cpu"
 
 
 # --- precision -------------------------------------------------------------------------------------------------------

@@ -619,7 +619,7 @@ def test_a_killed_measurement_goes_on_to_the_same_numbers(untouched, tmp_path, m
 
 
 @pytest.mark.parametrize("name", ["mvae", "mmvae", "mopoe", "unimodal"])
-def test_the_terms_of_an_affine_model_are_those_in_closed_form(name):
+def test_the_terms_of_an_affine_model_are_those_in_closed_form(name, tmp_path):
     """``E_q`` of a Gaussian log-likelihood of affine mean, by hand; the grid is exact for it, up to rounding."""
     sigma, cov = 0.5, [[1.0, 0.6, 0.2], [0.6, 2.0, 0.3], [0.2, 0.3, 0.5]]
     dataset = gaussian(cov, [1, 2], n_train=10, n_held_out=400, rng=np.random.default_rng(3))
@@ -627,7 +627,7 @@ def test_the_terms_of_an_affine_model_are_those_in_closed_form(name):
     model = SoloModel(MultimodalVAE(a, [torch.Generator().manual_seed(5)]).double().eval())
     one = cell.Cell(dataset, a, Training(), draws=32)
     with torch.no_grad():
-        found = cell.terms_of(model, one, 0)
+        found = cell.terms_of(model, one, 0, Setting(tmp_path))
         x = [torch.tensor(part) for part in dataset.held_out]
         corners = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
         at = np.concatenate(model.reconstruction(corners), axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -88,6 +89,7 @@ def held_out(
     size: float = AUDIT_SIZE,
     likelihood: str | None = None,
     level: Literal["modalities", "units"] | None = None,
+    device: str = "cpu",
     track: Track = no_progress,
 ) -> HeldOut:
     """Evaluates a model on the held-out part of a dataset.
@@ -101,13 +103,14 @@ def held_out(
         size: excess in nats that the audit must be able to see, or it is undecided.
         likelihood: the decoder's family, whose own ceiling (T7) is then checked too.
         level: ``"units"`` holds the model to the ceiling of decoders that factorise over coordinates.
+        device: on which the terms are computed, ``cpu`` or ``cuda``; the model stays where it is.
         track: shows progress.
 
     Raises:
         InputError: infinite terms, too few examples.
     """
     evaluation = evaluate(
-        model,
+        copy.deepcopy(model).to(device),
         [torch.tensor(rows) for rows in dataset.held_out],
         scheme,
         torch.Generator().manual_seed(seed),

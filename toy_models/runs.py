@@ -192,7 +192,7 @@ def train_run(
     Args:
         run: what is asked for.
         folder: of this run and no other.
-        device: of training, ``cpu`` or ``cuda``. Evaluation is on the CPU.
+        device: of training and evaluation, ``cpu`` or ``cuda``.
         watch: called with the member steps done and those in all.
         track: shows the progress of reading and evaluating.
 
@@ -211,7 +211,7 @@ def train_run(
     if len(trained.failed) == len(run.members):
         raise InputError(f"every member met a NaN: use a lower learning rate than {run.training.learning_rate:g}")
     models = [None if i in trained.failed else trained.solo(i) for i in range(len(run.members))]
-    measured = _measured(run, architecture, dataset, models, track)
+    measured = _measured(run, architecture, dataset, models, device, track)
     for i, (model, found) in enumerate(zip(models, measured, strict=True)):
         if model is not None and found is not None:
             _save(folder, i, model, found)
@@ -248,7 +248,7 @@ def evaluate_run(folder: Path, track: Track = no_progress) -> RunResult:
     models = [read_model(path, architecture) if path.exists() else None for path in paths]
     if all(model is None for model in models):
         raise InputError(f"{folder} has no {paths[0].name}: train the run again")
-    return RunResult(run, architecture, dataset, tuple(_measured(run, architecture, dataset, models, track)))
+    return RunResult(run, architecture, dataset, tuple(_measured(run, architecture, dataset, models, "cpu", track)))
 
 
 def read_model(path: Path, architecture: Architecture) -> SoloModel:
@@ -282,7 +282,12 @@ def audited_likelihood(architecture: Architecture, dataset: Dataset) -> str | No
 
 
 def _measured(
-    run: Run, architecture: Architecture, dataset: Dataset, models: Sequence[SoloModel | None], track: Track
+    run: Run,
+    architecture: Architecture,
+    dataset: Dataset,
+    models: Sequence[SoloModel | None],
+    device: str,
+    track: Track,
 ) -> list[HeldOut | None]:
     likelihood = audited_likelihood(architecture, dataset)
     found: list[HeldOut | None] = []
@@ -298,6 +303,7 @@ def _measured(
             draws=run.draws,
             likelihood=likelihood,
             level=None if dataset.law is None else "units",
+            device=device,
         )
         found.append(one)
     return found

@@ -47,8 +47,10 @@ def _described(data: NamedDataset) -> str:
 
 
 def add_device(command: argparse.ArgumentParser) -> None:
-    """Adds the device of training."""
-    command.add_argument("--device", default="cpu", metavar="DEVICE", help="of training: cpu (default) or cuda")
+    """Adds the device of training and evaluation."""
+    command.add_argument(
+        "--device", default="cpu", metavar="DEVICE", help="where to train and evaluate: cpu (default) or cuda"
+    )
 
 
 def wholes(text: str) -> tuple[int, ...]:

@@ -67,11 +67,11 @@ def measured(cell: Cell, setting: Setting) -> dict[str, Any]:
     return setting.kept(
         f"{cell.dataset.name}-{cell.architecture.model}",
         cell.identity(setting),
-        lambda folder: _measure(cell, trained(cell, setting, folder)),
+        lambda folder: _measure(cell, trained(cell, setting, folder), setting),
     )
 
 
-def _measure(cell: Cell, models: Trained) -> dict[str, Any]:
+def _measure(cell: Cell, models: Trained, setting: Setting) -> dict[str, Any]:
     found: dict[str, list[Any]] = {}
     for seed in range(len(models.members)):
         if seed in models.failed:
@@ -80,12 +80,12 @@ def _measure(cell: Cell, models: Trained) -> dict[str, Any]:
                 f"member {seed} of {cell.architecture.model} on {cell.dataset.name} met a NaN at a learning rate of "
                 f"{rate:g}: lower it where the experiment's module makes this cell"
             )
-        for name, value in terms_of(models.solo(seed), cell, seed).items():
+        for name, value in terms_of(models.solo(seed), cell, seed, setting).items():
             found.setdefault(name, []).append(value)
     return found
 
 
-def terms_of(model: SoloModel, cell: Cell, seed: int) -> dict[str, Any]:
+def terms_of(model: SoloModel, cell: Cell, seed: int, setting: Setting) -> dict[str, Any]:
     """The measurements of one model."""
-    found = held_out(model, cell.dataset, cell.architecture.encoded, seed, draws=cell.draws, size=AUDIT_SIZE)
-    return found.to_dict()
+    dataset, scheme = cell.dataset, cell.architecture.encoded
+    return held_out(model, dataset, scheme, seed, draws=cell.draws, size=AUDIT_SIZE, device=setting.device).to_dict()

@@ -117,7 +117,7 @@ def _generated(cell: Cell, judge: _Judge, setting: Setting, folder: Path) -> dic
             "attainable": float(np.mean([s.attainable.value for s in scores.scores if s.targets.bit_count() == 1])),
             "frechet": frechet.value,
             "frechet_of_real": frechet.reference,
-            "elbo": terms_of(model, cell, seed)["elbo"],
+            "elbo": terms_of(model, cell, seed, setting)["elbo"],
         }
         for key, value in values.items():
             found.setdefault(key, []).append(value)

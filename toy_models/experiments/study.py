@@ -33,7 +33,7 @@ class Setting:
     Args:
         folder: of the results; measurements are kept in ``folder/measured`` and checkpoints in ``folder/training``.
         quick: fewer seeds, steps and points, so that all experiments end in 20 minutes on two cores.
-        device: of training. Evaluation is in float64.
+        device: of training and evaluation, which is in float64.
         track: shows progress.
         seeds: of the trained members; by default five, or three if quick.
 
