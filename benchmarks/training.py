@@ -95,7 +95,7 @@ class Plain(nn.Module):
         super().__init__()
         self.encoders = nn.ModuleList(mlp(UNITS, hidden, 2 * LATENTS) for _ in range(MODALITIES))
         self.decoders = nn.ModuleList(mlp(LATENTS, hidden, UNITS) for _ in range(MODALITIES))
-        self.register_buffer("chosen", membership(scheme).float())
+        self.register_buffer("chosen", membership(scheme.weights, MODALITIES).float())
         self.register_buffer("weights", torch.tensor([float(weight) for _, weight in scheme]))
         self.constant = UNITS * (np.log(SCALE) + 0.5 * np.log(2 * np.pi))
 

@@ -6,8 +6,7 @@ import torch
 from torch.distributions import Independent, Laplace, Normal, kl_divergence
 
 from bounds import InputError, full, mmvae, mopoe
-from bounds.schemes import SubsetScheme
-from toy_models.fusion import Posterior, check_fusion, fuse, membership, standard_noise
+from toy_models.fusion import Fusion, Posterior, standard_noise
 
 LAWS = {"normal": Normal, "laplace": Laplace}
 
@@ -48,7 +47,7 @@ def naive_product(experts, subset, prior, grid):
 def test_all_subsets_are_products_of_densities(n, prior):
     scheme = mopoe(n)
     experts = random_posterior((n, 1, 1))
-    found = fuse(experts, membership(scheme), prior)
+    found = Fusion(scheme.weights, n, "normal", prior)(experts)
     grid = torch.linspace(-20, 20, 40_001, dtype=torch.float64)  # sums of smooth densities: exact to rounding
     for s, (subset, _) in enumerate(scheme):
         mean, spread = naive_product(
@@ -60,26 +59,25 @@ def test_all_subsets_are_products_of_densities(n, prior):
 
 def test_batches_and_members_are_fused_apart():
     experts = random_posterior((2, 3, 5, 4))
-    found = fuse(experts, membership(mopoe(3)), True)
+    found = Fusion(mopoe(3).weights, 3, "normal", True)(experts)
     assert found.location.shape == (2, 7, 5, 4)
     for e in range(2):
         for n in range(5):
-            alone = fuse(
-                Posterior(experts.location[e, :, n : n + 1], experts.scale[e, :, n : n + 1]), membership(mopoe(3)), True
-            )
+            row = Posterior(experts.location[e, :, n : n + 1], experts.scale[e, :, n : n + 1])
+            alone = Fusion(mopoe(3).weights, 3, "normal", True)(row)
             torch.testing.assert_close(found.location[e, :, n], alone.location[:, 0], rtol=1e-12, atol=1e-12)
             torch.testing.assert_close(found.scale[e, :, n], alone.scale[:, 0], rtol=1e-12, atol=1e-12)
 
 
 def test_single_modalities_are_their_experts_and_the_empty_subset_is_the_prior():
     experts = random_posterior((3, 5, 2))
-    found = fuse(experts, membership(mmvae(3)), False)
+    found = Fusion(mmvae(3).weights, 3, "normal", False)(experts)
     torch.testing.assert_close(found.location, experts.location, rtol=1e-12, atol=0)
     torch.testing.assert_close(found.scale, experts.scale, rtol=1e-12, atol=0)
-    empty = fuse(experts, membership(SubsetScheme({0: 1}, 3, allow_empty=True)), True)
+    empty = Fusion([0], 3, "normal", True)(experts)
     assert (empty.location == 0).all()
     assert (empty.scale == 1).all()
-    chosen = fuse(random_posterior((3, 5, 2), "laplace"), membership(mmvae(3)), False)
+    chosen = Fusion(mmvae(3).weights, 3, "laplace", False)(random_posterior((3, 5, 2), "laplace"))
     assert chosen.family == "laplace"
     assert torch.equal(chosen.location, random_posterior((3, 5, 2), "laplace").location)
 
@@ -87,11 +85,11 @@ def test_single_modalities_are_their_experts_and_the_empty_subset_is_the_prior()
 def test_what_cannot_be_fused():
     for scheme, prior in ((full(3), False), (mopoe(3), False), (mmvae(3), True)):
         with pytest.raises(InputError, match="product of Laplace experts"):
-            check_fusion(scheme.weights, "laplace", prior)
+            Fusion(scheme.weights, 3, "laplace", prior)
     with pytest.raises(InputError, match="the empty subset has no expert"):
-        check_fusion([0], "normal", False)
-    check_fusion(mmvae(3).weights, "laplace", False)
-    check_fusion([0, *mopoe(3).weights], "normal", True)
+        Fusion([0], 3, "normal", False)
+    with pytest.raises(InputError, match="the empty subset has no expert"):
+        Fusion([0, 1], 3, "normal", False)
 
 
 @pytest.mark.parametrize("family", LAWS)

@@ -157,7 +157,7 @@ def moments(table):
 def test_the_encoders_are_those_that_models_fuse(prior):
     """Experts from the encoders of single modalities, products of them by the models' own code."""
     torch = pytest.importorskip("torch", reason="torch is not installed: no model fuses")
-    from toy_models.fusion import Posterior, fuse, membership
+    from toy_models.fusion import Fusion, Posterior
 
     scheme = mopoe(2)
     model = fit_gaussian_encoders(copies(2), scheme, prior=prior).model
@@ -168,7 +168,7 @@ def test_the_encoders_are_those_that_models_fuse(prior):
     location, scale = (
         torch.tensor(np.stack([part[m][cells[m]] for m in range(2)]))[..., None] for part in (location, precision**-0.5)
     )
-    fused = fuse(Posterior(location, scale), membership(scheme), prior)
+    fused = Fusion(scheme.weights, 2, "normal", prior)(Posterior(location, scale))
     mean, scale = moments(model.encoders[0b11].reshape(4, -1))
     # tails beyond the grid, and 1 / precision where an expert is nearly without opinion
     np.testing.assert_allclose(fused.location[2, :, 0], mean, rtol=1e-6, atol=1e-6)

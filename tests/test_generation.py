@@ -205,13 +205,13 @@ def test_a_classifier_takes_its_own_modality(classifiers):
 # generation
 
 
-def solo(model: str, likelihood: str, modality: Modality, seed: int = 0, **more) -> SoloModel:
+def solo(model: str, likelihood: str, modality: Modality, seed: int = 0, hidden=(5,), **more) -> SoloModel:
     architecture = Architecture.of(
         Dataset("d", (modality, replace(modality, name="other")), *[(zeros(modality),) * 2] * 2),
         model,
         likelihood,
         2,
-        hidden=(5,),
+        hidden=hidden,
         **more,
     )
     return SoloModel(MultimodalVAE(architecture, [generator(seed)]).double())
@@ -227,11 +227,10 @@ def test_samples_are_of_the_density(likelihood):
     modality = Modality("x", (1, 1), 3 if likelihood == "categorical" else None)
     model = solo("mmvae", likelihood, modality)
     with torch.no_grad():
-        model.model.encoders[0].layers[-1].bias[0].view(-1)[2:] = (
-            -40.0 if hasattr(model.model.encoders[0], "layers") else 0
-        )
-        if model.model.densities[0].log_scale is not None:
-            model.model.densities[0].log_scale.fill_(-1.0)
+        (stack,) = model.model.stacks
+        stack.encoder.layers[-1].bias[..., 2:] = -40.0
+        if stack.density.log_scale is not None:
+            stack.density.log_scale.fill_(-1.0)
     x = [np.zeros((4000, 1, 1), dtype=zeros(modality).dtype)] * 2
     law = model.posterior([torch.tensor(part[:1]) for part in x], 1)
     z = law.mean
@@ -253,7 +252,7 @@ def test_samples_are_of_the_density(likelihood):
 
 def test_means_are_those_of_the_model_and_seeds_decide():
     modality = Modality("x", (2,))
-    model = solo("mmvae-plus", "gaussian:0.3", modality, private=1)
+    model = solo("mmvae-plus", "gaussian:0.3", modality, hidden=(), private=1)
     x = [np.random.default_rng(0).normal(size=(1030, 2))] * 2  # more than two chunks
     first, same = (from_subset(model, x, 1, generator(5)) for _ in range(2))
     other = from_subset(model, x, 1, generator(6))

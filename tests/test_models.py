@@ -32,68 +32,71 @@ def as_float64(rows):
     return [part.double() if part.is_floating_point() else part for part in rows]
 
 
-# --- networks ------------------------------------------
+# --- networks: three members with two copies each, in the order of the rows ------------------------------------------
 
 
-def test_a_linear_layer_is_torchs_for_each_member():
-    layer, x = Linear(generators(3), 4, 6), given(1, 3, 7, 4)
-    found = layer(x)
-    for e in range(3):
+def copies(layer):
+    """The parameters of each copy of a layer."""
+    return zip(layer.weight.flatten(0, 1), layer.bias.flatten(0, 1), strict=True)
+
+
+def test_a_linear_layer_is_torchs_for_each_copy():
+    layer, x = Linear(generators(3), 2, 4, 6), given(1, 6, 7, 4)
+    assert layer.weight.shape == (3, 2, 4, 6)
+    for found, rows, (weight, bias) in zip(layer(x), x, copies(layer), strict=True):
         one = nn.Linear(4, 6, dtype=torch.float64)
-        one.weight.data, one.bias.data = layer.weight[e].T, layer.bias[e, 0]
-        torch.testing.assert_close(found[e], one(x[e]), **CLOSE)
+        one.weight.data, one.bias.data = weight.T, bias[0]
+        torch.testing.assert_close(found, one(rows), **CLOSE)
 
 
 @pytest.mark.parametrize("upward", [False, True])
-def test_a_convolution_is_torchs_for_each_member(upward):
-    layer, x = Convolution(generators(3), 2, 5, upward=upward), given(1, 3, 4, 2, 8, 12)
-    found = layer(x)
-    assert found.shape == (3, 4, 5, *((16, 24) if upward else (4, 6)))
-    for e in range(3):
+def test_a_convolution_is_torchs_for_each_copy(upward):
+    layer, x = Convolution(generators(3), 2, 2, 5, upward=upward), given(1, 6, 4, 2, 8, 12)
+    assert layer(x).shape == (6, 4, 5, *((16, 24) if upward else (4, 6)))
+    for found, rows, (weight, bias) in zip(layer(x), x, copies(layer), strict=True):
         kind = nn.ConvTranspose2d if upward else nn.Conv2d
         one = kind(2, 5, 4, stride=2, padding=1, dtype=torch.float64)
-        one.weight.data, one.bias.data = layer.weight[e], layer.bias[e]
-        torch.testing.assert_close(found[e], one(x[e]), **CLOSE)
+        one.weight.data, one.bias.data = weight, bias
+        torch.testing.assert_close(found, one(rows), **CLOSE)
 
 
 def test_an_mlp_is_a_sequence_of_layers():
-    mlp, x = MLP(generators(2), [3, 5, 4, 2]), given(1, 2, 6, 3)
-    for e in range(2):
-        rows = x[e]
-        for number, layer in enumerate(mlp.layers):
-            rows = rows @ layer.weight[e] + layer.bias[e]
-            rows = rows.clamp(min=0) if number < 2 else rows
-        torch.testing.assert_close(mlp(x)[e], rows, **CLOSE)
-    assert len(MLP(generators(1), [3, 2]).layers) == 1  # affine
+    mlp, x = MLP(generators(3), 2, [3, 5, 4, 2]), given(1, 6, 6, 3)
+    rows = list(x)
+    for number, layer in enumerate(mlp.layers):
+        rows = [part @ weight + bias for part, (weight, bias) in zip(rows, copies(layer), strict=True)]
+        rows = [part.clamp(min=0) if number < 2 else part for part in rows]
+    torch.testing.assert_close(mlp(x), torch.stack(rows), **CLOSE)
+    assert len(MLP(generators(1), 1, [3, 2]).layers) == 1  # affine
 
 
 def test_the_convolutional_pair():
     shape = (3, 8, 12)
-    encoder = ConvolutionalEncoder(generators(2), shape, 4, 7)
-    decoder = ConvolutionalDecoder(generators(2), 5, 4, shape, 2)
-    x, z = given(1, 2, 6, 3 * 8 * 12), given(2, 2, 6, 5)
+    encoder = ConvolutionalEncoder(generators(3), 2, shape, 4, 7)
+    decoder = ConvolutionalDecoder(generators(3), 2, 5, 4, shape, 2)
+    x, z = given(1, 6, 9, 3 * 8 * 12), given(2, 6, 9, 5)
     coded, decoded = encoder(x), decoder(z)
-    assert coded.shape == (2, 6, 7)
-    assert decoded.shape == (2, 6, 3 * 8 * 12 * 2)
-    for e in range(2):
-        image = torch.relu(
-            nn.functional.conv2d(x[e].reshape(6, *shape), encoder.first.weight[e], encoder.first.bias[e], 2, 1)
-        )
-        image = torch.relu(nn.functional.conv2d(image, encoder.second.weight[e], encoder.second.bias[e], 2, 1))
-        torch.testing.assert_close(coded[e], image.flatten(1) @ encoder.last.weight[e] + encoder.last.bias[e], **CLOSE)
-        image = torch.relu(z[e] @ decoder.first.weight[e] + decoder.first.bias[e]).reshape(6, 8, 2, 3)
-        image = torch.relu(
-            nn.functional.conv_transpose2d(image, decoder.second.weight[e], decoder.second.bias[e], 2, 1)
-        )
-        image = nn.functional.conv_transpose2d(image, decoder.last.weight[e], decoder.last.bias[e], 2, 1)
-        pixels = image.reshape(6, 3, 2, 8, 12).permute(0, 1, 3, 4, 2).flatten(1)  # outputs inside the pixel
-        torch.testing.assert_close(decoded[e], pixels, **CLOSE)
+    assert coded.shape == (6, 9, 7)
+    assert decoded.shape == (6, 9, 3 * 8 * 12 * 2)
+    conv, back = nn.functional.conv2d, nn.functional.conv_transpose2d
+    first, second, last = (list(copies(layer)) for layer in (encoder.first, encoder.second, encoder.last))
+    for one in range(6):
+        image = torch.relu(conv(x[one].reshape(9, *shape), *first[one], 2, 1))
+        image = torch.relu(conv(image, *second[one], 2, 1))
+        torch.testing.assert_close(coded[one], image.flatten(1) @ last[one][0] + last[one][1], **CLOSE)
+    first, second, last = (list(copies(layer)) for layer in (decoder.first, decoder.second, decoder.last))
+    for one in range(6):
+        image = torch.relu(z[one] @ first[one][0] + first[one][1]).reshape(9, 8, 2, 3)
+        image = back(torch.relu(back(image, *second[one], 2, 1)), *last[one], 2, 1)
+        pixels = image.reshape(9, 3, 2, 8, 12).permute(0, 1, 3, 4, 2).flatten(1)  # outputs inside the pixel
+        torch.testing.assert_close(decoded[one], pixels, **CLOSE)
 
 
 def test_initial_parameters_have_torchs_spread_and_are_those_of_a_solo_model():
-    both, second = Linear(generators(2), 100, 50), Linear(generators(1, seed=1), 100, 50)
+    both, second = Linear(generators(2), 3, 100, 50), Linear(generators(1, seed=1), 3, 100, 50)
     assert torch.equal(both.weight[1], second.weight[0])
     assert not torch.equal(both.weight[0], both.weight[1])
+    assert not torch.equal(both.weight[0, 0], both.weight[0, 1])
     assert both.weight.abs().max() <= 0.1
     # uniform on [-b, b]: variance b^2/3, whose estimate from n draws has deviation b^2 sqrt(4/45/n); 5 of them
     assert abs(both.weight.var().item() - 0.01 / 3) < 5 * 0.01 * np.sqrt(4 / 45 / both.weight.numel())
@@ -110,7 +113,7 @@ def test_nothing_depends_on_torchs_default_precision():
     finally:
         torch.set_default_dtype(default)
     for name, value in before.state_dict().items():
-        assert value.dtype == torch.float64, name
+        assert value.dtype in (torch.float64, torch.int64), name
         assert torch.equal(value, after.state_dict()[name]), name
     assert before.weights.sum().item() == 1  # a third in float64, not in float32
 
@@ -205,6 +208,49 @@ def test_a_posterior_does_not_look_outside_its_subset(name):
         assert torch.equal(right.base_dist.scale, found.base_dist.scale)
     with pytest.raises(InputError, match="subset 8: a bitmask of 3"):
         solo.posterior(x, 8)
+
+
+def test_modalities_that_are_alike_have_networks_of_their_own_in_their_order():
+    """Against every modality by itself: two kinds of real ones, one of symbols, none next to its like."""
+    rows, kinds = 6, [(2, None), (1, 3), (3, None), (2, None), (1, 3)]
+    modalities = tuple(Modality(f"X{m}", (units,), symbols) for m, (units, symbols) in enumerate(kinds))
+    likelihoods = tuple(Likelihood.parse("categorical" if s else "gaussian:learned") for _, s in kinds)
+    a = Architecture("mmvae-plus", modalities, likelihoods, 2, private=1, hidden=(4,))
+    module = random_module(a, 2)
+    assert [stack.which for stack in module.stacks] == [(0, 3), (1, 4), (2,)]
+    x = [
+        torch.arange(2 * rows).reshape(2, rows, 1) % symbols if symbols else given(m, 2, rows, units)
+        for m, (units, symbols) in enumerate(kinds)
+    ]
+    noise = noise_for(a, 2, rows)
+    with torch.no_grad():
+        terms = module(x, noise)
+    for m, (_, symbols) in enumerate(kinds):
+        stack = next(one for one in module.stacks if m in one.which)
+        g = stack.which.index(m)
+
+        def network(mlp, e, rows, g=g):
+            first, last = mlp.layers
+            hidden = torch.relu(rows @ first.weight[e, g] + first.bias[e, g])
+            return hidden @ last.weight[e, g] + last.bias[e, g]
+
+        for e in range(2):
+            seen = torch.eye(3, dtype=torch.float64)[x[m][e, :, 0]] if symbols else x[m][e]
+            location, log_scale = network(stack.encoder, e, seen).chunk(2, dim=-1)
+            torch.testing.assert_close(terms.experts.location[e, m], location[:, :2], **CLOSE)
+            torch.testing.assert_close(terms.experts.scale[e, m], log_scale[:, :2].exp(), **CLOSE)
+            kl = 0.5 * (torch.exp(2 * log_scale[:, 2]) + location[:, 2] ** 2 - 1) - log_scale[:, 2]
+            torch.testing.assert_close(terms.private_kl[e, m], kl, **CLOSE)
+            for s in range(5):
+                u = noise[e, s, 0, :, 2 + m : 3 + m]
+                u = location[:, 2:] + log_scale[:, 2:].exp() * u if s == m else module.auxiliary[e, m].exp() * u
+                outputs = network(stack.decoder, e, torch.cat([terms.z[e, s, 0], u], dim=-1))
+                if symbols:
+                    fit = torch.log_softmax(outputs, dim=-1).gather(1, x[m][e])[:, 0]
+                else:
+                    scale = stack.density.log_scale[e, g, 0].exp()
+                    fit = torch.distributions.Normal(outputs, scale).log_prob(x[m][e]).sum(-1)
+                torch.testing.assert_close(terms.log_likelihood[e, s, 0, :, m], fit.detach(), **CLOSE)
 
 
 def test_the_laplace_prior_has_scales_of_mean_one():

@@ -15,10 +15,10 @@ FAMILIES = ["gaussian:0.75", "gaussian:learned", "laplace:0.3", "laplace:learned
 
 
 def density(text: str, units: int = 3, members: int = 2) -> Density:
-    found = Density(Likelihood.parse(text), units, 4 if text == "categorical" else None, members)
+    found = Density(Likelihood.parse(text), units, 4 if text == "categorical" else None, members, 1)
     if found.log_scale is not None:
         with torch.no_grad():
-            found.log_scale.copy_(torch.linspace(-1, 1, members * units).reshape(members, 1, units))
+            found.log_scale.copy_(torch.linspace(-1, 1, members * units).reshape(members, 1, 1, units))
     return found
 
 
@@ -26,8 +26,8 @@ def outputs_and_data(
     one: Density, members: int = 2, subsets: int = 5, rows: int = 4
 ) -> tuple[torch.Tensor, torch.Tensor]:
     rng = np.random.default_rng(3)
-    outputs = torch.tensor(rng.normal(size=(members, subsets, rows, one.outputs)))
-    shape = (members, 1, rows, one.units)
+    outputs = torch.tensor(rng.normal(size=(members, 1, subsets, rows, one.outputs)))
+    shape = (members, 1, 1, rows, one.units)
     match one.likelihood.family:
         case "categorical":
             return outputs, torch.tensor(rng.integers(4, size=shape))
@@ -38,7 +38,7 @@ def outputs_and_data(
 
 
 def reference(one: Density, outputs: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    scale = None if one.log_scale is None else one.log_scale[:, None].exp()
+    scale = None if one.log_scale is None else one.log_scale[:, :, None].exp()
     scale = one.likelihood.scale if scale is None else scale
     match one.likelihood.family:
         case "categorical":
@@ -57,18 +57,18 @@ def test_log_densities_are_those_of_torch(text):
     one = density(text)
     outputs, x = outputs_and_data(one)
     found = one.log_prob(outputs, x)
-    assert found.shape == (2, 5, 4, 3)
+    assert found.shape == (2, 1, 5, 4, 3)
     torch.testing.assert_close(found, reference(one, outputs, x), rtol=1e-12, atol=1e-12)  # rounding
 
 
 @pytest.mark.parametrize("text", FAMILIES)
 def test_densities_integrate_to_one(text):
     one = density(text, units=1, members=1)
-    outputs = torch.full((1, 1, 1, one.outputs), 0.4, dtype=torch.float64) * torch.arange(one.outputs)
+    outputs = torch.full((1, 1, 1, 1, one.outputs), 0.4, dtype=torch.float64) * torch.arange(one.outputs)
     values = {"categorical": range(4), "bernoulli": range(2)}.get(one.likelihood.family)
 
     def at(x: float) -> float:
-        return math.exp(one.log_prob(outputs, torch.tensor([[[[x]]]], dtype=torch.float64)).item())
+        return math.exp(one.log_prob(outputs, torch.tensor([[[[[x]]]]], dtype=torch.float64)).item())
 
     # quadrature to 1e-9, split at the cusp of the Laplace density
     total = sum(map(at, values)) if values else quad(at, -30, 0)[0] + quad(at, 0, 30)[0]
@@ -82,10 +82,10 @@ def test_a_missing_constant_is_seen_by_the_integral(text):
     constant = {"gaussian": 0.5 * math.log(2 * math.pi), "laplace": math.log(2)}.get(one.likelihood.family)
     if constant is None:
         return
-    outputs = torch.zeros(1, 1, 1, 1, dtype=torch.float64)
+    outputs = torch.zeros(1, 1, 1, 1, 1, dtype=torch.float64)
 
     def wrong(x: float) -> float:
-        return math.exp(one.log_prob(outputs, torch.tensor([[[[x]]]], dtype=torch.float64)).item() + constant)
+        return math.exp(one.log_prob(outputs, torch.tensor([[[[[x]]]]], dtype=torch.float64)).item() + constant)
 
     assert abs(quad(wrong, -30, 0)[0] + quad(wrong, 0, 30)[0] - 1) > 0.5
 
@@ -96,12 +96,12 @@ def test_means():
     torch.testing.assert_close(bernoulli.mean(outputs), Bernoulli(logits=outputs).mean, rtol=1e-12, atol=0)
     assert gaussian.mean(outputs) is outputs
     outputs, _ = outputs_and_data(categorical)
-    assert torch.equal(categorical.mean(outputs), outputs.reshape(2, 5, 4, 3, 4).argmax(-1))
+    assert torch.equal(categorical.mean(outputs), outputs.reshape(2, 1, 5, 4, 3, 4).argmax(-1))
 
 
 def test_extreme_logits_stay_finite():
-    outputs = torch.tensor([[[[800.0, -800.0]]]])
-    found = density("bernoulli", units=2, members=1).log_prob(outputs, torch.tensor([[[[0.0, 0.0]]]]))
+    outputs = torch.tensor([[[[[800.0, -800.0]]]]])
+    found = density("bernoulli", units=2, members=1).log_prob(outputs, torch.tensor([[[[[0.0, 0.0]]]]]))
     assert found.flatten().tolist() == [-800.0, 0.0]
 
 

@@ -36,7 +36,7 @@ def slow(terms, module, beta, formula):
         q = [law(terms.posterior, e, s, n) for s in range(subsets)]
         for s, (subset, weight) in enumerate(scheme):
             seen = [m for m in range(n_modalities) if subset >> m & 1]
-            private = sum(terms.private_kl[e, m, n].item() for m in seen)
+            private = 0 if terms.private_kl is None else sum(terms.private_kl[e, m, n].item() for m in seen)
             kl = kl_divergence(q[s], prior).sum().item() + private
             fits = [[terms.log_likelihood[e, s, k, n, m].item() for m in range(n_modalities)] for k in range(draws)]
             b = beta[e, 0].item()
@@ -96,8 +96,8 @@ def mutants(terms):
             posterior=type(terms.prior)(terms.posterior.location, 1.1 * terms.posterior.scale, terms.prior.family),
         ),
     }
-    if terms.private_kl.any():
-        faults["no private KL"] = changed(terms, private_kl=0 * terms.private_kl)
+    if terms.private_kl is not None:
+        faults["no private KL"] = changed(terms, private_kl=None)
     if len(terms.members) > 1:
         order = torch.arange(len(terms.members)).roll(1)
         faults["subsets in another order"] = changed(
@@ -158,16 +158,17 @@ LAW = Gaussian([[2.0, 0.8, 0.3], [0.8, 1.5, -0.4], [0.3, -0.4, 1.0]], names=["X1
 
 def as_linear_gaussian(module, sigma):
     """The same model in NumPy: decoders and experts read off the weights of a module of one member."""
-    loading = np.concatenate([d.layers[0].weight[0].detach().numpy().T for d in module.decoders])
-    mean = np.concatenate([d.layers[0].bias[0, 0].detach().numpy() for d in module.decoders])
+    (stack,) = module.stacks
+    encoder, decoder = stack.encoder.layers[0], stack.decoder.layers[0]
+    loading = np.concatenate([weight.detach().numpy().T for weight in decoder.weight[0]])
+    mean = np.concatenate([bias[0].detach().numpy() for bias in decoder.bias[0]])
     k = module.architecture.latents
     gains, offsets, scales = [], [], []
-    for encoder in module.encoders:
-        layer = encoder.layers[0]
-        assert not layer.weight[0, :, k:].any()  # the scale does not depend on the data
-        gains.append(layer.weight[0, :, :k].detach().numpy().T)
-        offsets.append(layer.bias[0, 0, :k].detach().numpy())
-        scales.append(np.exp(layer.bias[0, 0, k:].detach().numpy()))
+    for weight, bias in zip(encoder.weight[0], encoder.bias[0], strict=True):
+        assert not weight[:, k:].any()  # the scale does not depend on the data
+        gains.append(weight[:, :k].detach().numpy().T)
+        offsets.append(bias[0, :k].detach().numpy())
+        scales.append(np.exp(bias[0, k:].detach().numpy()))
     encoders = {}
     for subset, _ in module.architecture.encoded:
         seen = [m for m in range(3) if subset >> m & 1]
@@ -185,8 +186,7 @@ def test_the_elbo_of_an_affine_model_is_its_closed_form(name, fault):
     a = Architecture.of(data, name, "gaussian:0.9", 2, hidden=())
     module = MultimodalVAE(a, [torch.Generator().manual_seed(3)])
     with torch.no_grad():
-        for encoder in module.encoders:
-            encoder.layers[0].weight[..., 2:] = 0
+        module.stacks[0].encoder.layers[0].weight[..., 2:] = 0
     exact = gaussian_terms(as_linear_gaussian(module, 0.9 if fault != "wrong scale" else 1.0), LAW, a.encoded).elbo
     x = [torch.tensor(part)[None] for part in data.train]
     subsets, draws, latents = a.noise_shape

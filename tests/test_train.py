@@ -17,6 +17,7 @@ from neural_common import DEVICES, NAMES, gaussian_data, generators, mixed_archi
 from bounds import Gaussian, InputError, SubsetScheme, mmvae, mopoe, mvae_subsampled
 from toy_models import train as training
 from toy_models.datasets import Dataset, Modality
+from toy_models.fusion import Fusion
 from toy_models.models import Architecture, MultimodalVAE
 from toy_models.objectives import OBJECTIVES
 from toy_models.train import Member, Training, extract, train
@@ -81,7 +82,7 @@ def test_members_have_schemes_of_their_own(device):
         noise = torch.randn(1, *a.noise_shape[:2], len(data.held_out[0]), a.noise_shape[2], dtype=torch.float64)
         beta = torch.ones(1, 1, dtype=torch.float64)
         kept = [place for place, (subset, _) in enumerate(a.encoded) if subset in weights]
-        plain.members, plain.weights = plain.members[kept], found.weights.flatten()[kept]
+        plain.fusion, plain.weights = Fusion(weights, 3, "normal", False), found.weights.flatten()[kept]
         expected = plain.objective(x, noise[:, kept], beta)
         torch.testing.assert_close(found.objective(x, noise, beta), expected, rtol=1e-12, atol=1e-12)
     for one, other in ((0, 1), (0, 2), (1, 2)):

@@ -6,15 +6,14 @@ Experts and posteriors are laws with independent coordinates, of one family: Gau
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bounds.errors import InputError
-from bounds.schemes import SubsetScheme
 
 Family = Literal["normal", "laplace"]
 
@@ -61,48 +60,52 @@ def standard_noise(family: Family, shape: tuple[int, ...], generator: torch.Gene
     return torch.randn(shape, generator=generator, device=generator.device, dtype=dtype)
 
 
-def membership(scheme: SubsetScheme) -> Tensor:
-    """``(S, M)``: 1 where a subset contains a modality, in the order of the scheme.
+def membership(subsets: Iterable[int], n_modalities: int) -> Tensor:
+    """``(S, M)``: 1 where a subset contains a modality.
 
-    >>> from bounds import mmvae
-    >>> membership(mmvae(2))
+    >>> membership([0b01, 0b11], 2)
     tensor([[1., 0.],
-            [0., 1.]], dtype=torch.float64)
+            [1., 1.]], dtype=torch.float64)
     """
-    rows = [[float(subset >> m & 1) for m in range(scheme.n_modalities)] for subset, _ in scheme]
+    rows = [[float(subset >> m & 1) for m in range(n_modalities)] for subset in subsets]
     return torch.tensor(rows, dtype=torch.float64)
 
 
-def check_fusion(subsets: Iterable[int], family: Family, prior_expert: bool) -> None:
-    """Whether experts of a family can be fused for these subsets.
+class Fusion(nn.Module):
+    """From experts to ``q_A(z|x_A)`` of every encoded subset: the product of its experts, precisions added.
+
+    Nothing here looks at a value, so that a GPU need not wait for one.
+
+    Args:
+        subsets: the encoded ones; one modality each is MMVAE, all of them MVAE, any others MoPoE.
+        n_modalities: of the data.
+        family: of the experts.
+        prior_expert: whether the standard prior is one more expert in every product, as in MVAE.
 
     Raises:
         InputError: Laplace experts in a product, which is no Laplace law; an empty subset without a prior expert.
     """
-    sizes = [subset.bit_count() for subset in subsets]
-    if family == "laplace" and (prior_expert or any(size != 1 for size in sizes)):
-        raise InputError("a product of Laplace experts is no Laplace law: encode single modalities, as MMVAE does")
-    if not prior_expert and 0 in sizes:
-        raise InputError("the empty subset has no expert: encode it with prior_expert=True")
 
+    members: Tensor
+    chosen: Tensor
 
-def fuse(experts: Posterior, members: Tensor, prior_expert: bool) -> Posterior:
-    """``q_A(z|x_A)`` of every encoded subset: the product of its experts, precisions added.
+    def __init__(self, subsets: Collection[int], n_modalities: int, family: Family, prior_expert: bool) -> None:
+        super().__init__()
+        sizes = {subset.bit_count() for subset in subsets}
+        self.products, self.prior_expert = prior_expert or sizes != {1}, prior_expert
+        if family == "laplace" and self.products:
+            raise InputError("a product of Laplace experts is no Laplace law: encode single modalities, as MMVAE does")
+        if not prior_expert and 0 in sizes:
+            raise InputError("the empty subset has no expert: encode it with prior_expert=True")
+        self.register_buffer("members", membership(subsets, n_modalities))
+        self.register_buffer("chosen", self.members.argmax(dim=1))
 
-    Nothing here looks at a value, so that a GPU need not wait for one: :func:`check_fusion` is for the subsets.
-
-    Args:
-        experts: ``(..., M, N, k)``.
-        members: ``(S, M)`` of :func:`membership`; one modality each is MMVAE, all of them MVAE, any others MoPoE.
-        prior_expert: whether the standard prior is one more expert in every product, as in MVAE.
-
-    Returns:
-        ``(..., S, N, k)``.
-    """
-    if experts.family == "laplace":  # of single modalities, see check_fusion
-        chosen = members.argmax(dim=1)
-        return Posterior(experts.location[..., chosen, :, :], experts.scale[..., chosen, :, :], "laplace")
-    precision = experts.scale**-2
-    total = torch.einsum("sm,...mnk->...snk", members, precision) + float(prior_expert)
-    weighted = torch.einsum("sm,...mnk->...snk", members, precision * experts.location)
-    return Posterior(weighted / total, total**-0.5)
+    def forward(self, experts: Posterior) -> Posterior:
+        """``(..., M, N, k) -> (..., S, N, k)``."""
+        if not self.products:
+            location, scale = (side.index_select(-3, self.chosen) for side in (experts.location, experts.scale))
+            return Posterior(location, scale, experts.family)
+        precision = experts.scale**-2
+        total = torch.einsum("sm,...mnk->...snk", self.members, precision) + float(self.prior_expert)
+        weighted = torch.einsum("sm,...mnk->...snk", self.members, precision * experts.location)
+        return Posterior(weighted / total, total**-0.5)

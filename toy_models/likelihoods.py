@@ -93,14 +93,14 @@ class Likelihood:
 
 
 class Density(nn.Module):
-    """A likelihood for ``units`` coordinates of a modality, with the scales that members of an ensemble learn."""
+    """A likelihood for ``units`` coordinates of each of ``G`` modalities, with the scales that ``E`` members learn."""
 
-    def __init__(self, likelihood: Likelihood, units: int, symbols: int | None, members: int) -> None:
+    def __init__(self, likelihood: Likelihood, units: int, symbols: int | None, members: int, copies: int) -> None:
         super().__init__()
         self.likelihood, self.units, self.symbols = likelihood, units, symbols
         self.log_scale: nn.Parameter | None = None
         if likelihood.scale == LEARNED:
-            self.log_scale = nn.Parameter(torch.zeros(members, 1, units, dtype=torch.float64))
+            self.log_scale = nn.Parameter(torch.zeros(members, copies, 1, units, dtype=torch.float64))
 
     @property
     def outputs(self) -> int:
@@ -111,11 +111,11 @@ class Density(nn.Module):
         """``ln p(x_u|z)`` of each unit, in nats.
 
         Args:
-            outputs: ``(E, S, N, units * k)`` of the decoder.
-            x: ``(E, 1, N, units)``.
+            outputs: ``(E, G, S, N, units * k)`` of the decoder.
+            x: ``(E, G, 1, N, units)``, or ``(E, G, S, N, units)`` if it is not the same for every subset.
 
         Returns:
-            ``(E, S, N, units)``.
+            ``(E, G, S, N, units)``.
         """
         match self.likelihood.family:
             case "categorical":
@@ -145,6 +145,6 @@ class Density(nn.Module):
 
     def _log_scale(self, outputs: Tensor) -> Tensor:
         if self.log_scale is not None:
-            return self.log_scale.unsqueeze(1)
+            return self.log_scale.unsqueeze(2)
         assert isinstance(self.likelihood.scale, float | int)
         return outputs.new_full((), math.log(self.likelihood.scale))

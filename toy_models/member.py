@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Laplace, Normal
 
 from bounds.errors import InputError
-from toy_models.fusion import Posterior, check_fusion, fuse
+from toy_models.fusion import Fusion, Posterior
+from toy_models.likelihoods import Density
 from toy_models.models import MultimodalVAE
 
 
@@ -59,11 +60,10 @@ class SoloModel(torch.nn.Module):
         if not 0 <= subset < 1 << n_modalities:
             raise InputError(f"subset {subset}: a bitmask of {n_modalities} modalities is below {1 << n_modalities}")
         model_class = model.architecture.model_class
-        check_fusion([subset], model_class.family, model_class.prior_expert)
-        members = model.members.new_tensor([[float(subset >> m & 1) for m in range(n_modalities)]])
+        fusion = Fusion([subset], n_modalities, model_class.family, model_class.prior_expert).to(model.weights)
         seen = [part if subset >> m & 1 else torch.zeros_like(part) for m, part in enumerate(x)]
         experts, own = model.experts(self._rows(seen))
-        shared = fuse(experts, members, model_class.prior_expert)
+        shared: Posterior = fusion(experts)
         parts = [(shared.location[0, 0], shared.scale[0, 0])]
         for m in range(n_modalities if private else 0):
             if subset >> m & 1:
@@ -84,17 +84,24 @@ class SoloModel(torch.nn.Module):
         flat = z.reshape(1, -1, *z.shape[-2:])
         private = flat[..., self._latents :].unflatten(-1, self._private)
         fits = self.model.log_likelihood([part[:, None] for part in self._rows(x)], flat[..., : self._latents], private)
-        return torch.stack([fit.sum(-1) for fit in fits], dim=-1).reshape(*z.shape[:-1], len(x))
+        return fits.reshape(*z.shape[:-1], len(x))
 
     def reconstruction(self, z: Tensor) -> list[Tensor]:
         """``E[x_m|z, u_m]`` of each modality, the likeliest symbols of categorical ones: ``(N, *shape)``."""
-        shared, private = z[None, None, :, : self._latents], z[None, None, :, self._latents :]
-        found = []
-        for m, modality in enumerate(self.model.architecture.modalities):
-            u = private.unflatten(-1, self._private)[..., m, :]
-            mean = self.model.density(m).mean(self.model.decode(m, torch.cat([shared, u], dim=-1)))
-            found.append(mean[0, 0].unflatten(-1, modality.shape))
-        return found
+        return self.decoded(z, lambda density, outputs: density.mean(outputs))
+
+    def decoded(self, z: Tensor, rows: Callable[[Density, Tensor], Tensor]) -> list[Tensor]:
+        """What is made of the decoders' outputs, for each modality ``(N, *shape)``.
+
+        Args:
+            z: ``(N, latents + M * private)``.
+            rows: a density and its outputs ``(1, G, 1, N, units * k)`` to ``(1, G, 1, N, units)``.
+        """
+        private = z[None, None, :, self._latents :].unflatten(-1, self._private)
+        parts = [rows(*one) for one in self.model.decode(z[None, None, :, : self._latents], private)]
+        shapes = [modality.shape for modality in self.model.architecture.modalities]
+        found = zip(self.model.by_modality(parts), shapes, strict=True)
+        return [part[0, 0].unflatten(-1, shape) for part, shape in found]
 
     def _rows(self, x: Sequence[Tensor]) -> list[Tensor]:
         """Rows of one member, ``(1, N, units)``; real values in the model's precision."""

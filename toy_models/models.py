@@ -6,7 +6,6 @@ to all of them the models are told apart by scheme and objective only, so there 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -18,10 +17,11 @@ from torch import Tensor, nn
 from bounds.errors import InputError
 from bounds.schemes import SubsetScheme, full, mmvae, mopoe, mvae_subsampled
 from toy_models.datasets import Dataset, Modality
-from toy_models.fusion import Family, Posterior, check_fusion, fuse, membership
+from toy_models.fusion import Family, Fusion, Posterior
 from toy_models.likelihoods import Density, Likelihood
-from toy_models.networks import MLP, ConvolutionalDecoder, ConvolutionalEncoder, Generators
+from toy_models.networks import Generators
 from toy_models.objectives import OBJECTIVES, Pass
+from toy_models.stacks import Stack, alike
 
 
 @dataclass(frozen=True)
@@ -190,29 +190,27 @@ class MultimodalVAE(nn.Module):
         InputError: a scheme that the model's experts cannot encode.
     """
 
-    members: Tensor
     weights: Tensor
+    order: Tensor
 
     def __init__(self, architecture: Architecture, generators: Generators) -> None:
         super().__init__()
-        self.architecture = architecture
-        model, scheme = architecture.model_class, architecture.encoded
-        check_fusion(scheme.weights, model.family, model.prior_expert)
-        self.register_buffer("members", membership(scheme))
+        self.architecture = a = architecture
+        model, scheme, n_modalities = a.model_class, a.encoded, len(a.modalities)
+        self.fusion = Fusion(scheme.weights, n_modalities, model.family, model.prior_expert)
         self.register_buffer("weights", torch.tensor([float(weight) for _, weight in scheme], dtype=torch.float64))
-        coded = architecture.latents + architecture.private
-        self.encoders, self.decoders, self.densities = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
-        for modality, likelihood in zip(architecture.modalities, architecture.likelihoods, strict=True):
-            density = Density(likelihood, modality.n_units, modality.symbols, len(generators))
-            encoder, decoder = _networks(architecture, modality, coded, density, generators)
-            self.encoders.append(encoder)
-            self.decoders.append(decoder)
-            self.densities.append(density)
-        shape = (len(generators), 1, 1, architecture.latents)
+        groups, coded = alike(a.modalities, a.likelihoods), a.latents + a.private
+        self.stacks = nn.ModuleList(
+            Stack(which, a.modalities[which[0]], a.likelihoods[which[0]], coded, a.hidden, a.network, generators)
+            for which in groups
+        )
+        # where in the stacks each modality is
+        self.register_buffer("order", torch.argsort(torch.tensor([m for which in groups for m in which])))
+        shape = (len(generators), 1, 1, a.latents)
         self.prior_logits = nn.Parameter(
             torch.zeros(shape, dtype=torch.float64), requires_grad=model.family == "laplace"
         )
-        private = (len(generators), len(architecture.modalities), architecture.private)
+        private = (len(generators), n_modalities, a.private)
         self.auxiliary = nn.Parameter(torch.zeros(private, dtype=torch.float64))
 
     def weigh(self, schemes: Sequence[SubsetScheme]) -> None:
@@ -251,10 +249,7 @@ class MultimodalVAE(nn.Module):
 
     def experts(self, x: Sequence[Tensor]) -> tuple[Posterior, Posterior]:
         """``q(z|x_m)`` and ``q(u_m|x_m)``, ``(E, M, N, k)`` and ``(E, M, N, private)``, of data ``(E, N, units)``."""
-        coded = torch.stack(
-            [encoder(self._features(m, x_m)) for m, (encoder, x_m) in enumerate(zip(self.encoders, x, strict=True))],
-            dim=1,
-        )
+        coded = self._ordered([stack.encode(stack.of(x)) for stack in self._stacks])
         location, log_scale = coded.chunk(2, dim=-1)
         k, family = self.architecture.latents, self.architecture.model_class.family
         scale = torch.exp(log_scale)
@@ -263,33 +258,42 @@ class MultimodalVAE(nn.Module):
             Posterior(location[..., k:], scale[..., k:]),
         )
 
-    def decode(self, m: int, z: Tensor) -> Tensor:
-        """The outputs of decoder ``m`` for latents ``(E, ..., k + private)``: ``(E, ..., outputs)``."""
-        found: Tensor = self.decoders[m](z.flatten(1, -2))
-        return found.unflatten(1, z.shape[1:-1])
+    def decode(self, z: Tensor, private: Tensor) -> list[tuple[Density, Tensor]]:
+        """The density of each stack of modalities and the outputs of its decoders, ``(E, G, S, N, units * k)``.
 
-    def density(self, m: int) -> Density:
-        """The likelihood of modality ``m``."""
-        found = self.densities[m]
-        assert isinstance(found, Density)
+        Args:
+            z: ``(E, S, N, k)``.
+            private: ``(E, S, N, M, private)``.
+        """
+        found = []
+        for stack in self._stacks:
+            latents = z.unsqueeze(1).expand(-1, len(stack.which), -1, -1, -1)
+            if self.architecture.private:
+                own = torch.stack([private[..., m, :] for m in stack.which], dim=1)
+                latents = torch.cat([latents, own], dim=-1)
+            found.append((stack.density, stack.decode(latents)))
         return found
 
-    def log_likelihood(self, x: Sequence[Tensor], z: Tensor, private: Tensor) -> list[Tensor]:
-        """``ln p(x_u|z, u_m)`` of every unit of each modality.
+    def by_modality(self, of_stacks: Sequence[Tensor]) -> list[Tensor]:
+        """``(E, G, ...)`` of each stack to ``(E, ...)`` of each modality."""
+        found = {
+            m: part[:, g]
+            for stack, part in zip(self._stacks, of_stacks, strict=True)
+            for g, m in enumerate(stack.which)
+        }
+        return [found[m] for m in sorted(found)]
+
+    def log_likelihood(self, x: Sequence[Tensor], z: Tensor, private: Tensor) -> Tensor:
+        """``ln p(x_m|z, u_m)`` of every modality, its units summed: ``(E, S, N, M)``.
 
         Args:
             x: for each modality ``(E, 1, N, units)``, or ``(E, S, N, units)`` if it is not the same for every subset.
             z: ``(E, S, N, k)``.
             private: ``(E, S, N, M, private)``.
-
-        Returns:
-            For each modality ``(E, S, N, units)``.
         """
-        found = []
-        for m, x_m in enumerate(x):
-            outputs = self.decode(m, torch.cat([z, private[..., m, :]], dim=-1))
-            found.append(self.density(m).log_prob(outputs, x_m))
-        return found
+        decoded = zip(self._stacks, self.decode(z, private), strict=True)
+        fits = [density.log_prob(outputs, stack.of(x)).sum(-1) for stack, (density, outputs) in decoded]
+        return self._ordered(fits).movedim(1, -1)
 
     def forward(self, x: Sequence[Tensor], noise: Tensor, targets: Sequence[Tensor] | None = None) -> Pass:
         """All encoded subsets at once.
@@ -301,25 +305,27 @@ class MultimodalVAE(nn.Module):
         """
         a = self.architecture
         experts, private = self.experts(x)
-        posterior = fuse(experts, self.members, a.model_class.prior_expert)
+        posterior: Posterior = self.fusion(experts)
         wide = Posterior(posterior.location.unsqueeze(2), posterior.scale.unsqueeze(2), posterior.family)
         z = wide.reparametrised(noise[..., : a.latents])
-        u = self._private_draws(private, noise[..., a.latents :].unflatten(-1, (len(a.modalities), a.private)))
+        u, private_kl = z.new_zeros((*z.shape[:-1], len(a.modalities), 0)), None
+        if a.private:
+            u = self._private_draws(private, noise[..., a.latents :].unflatten(-1, (len(a.modalities), a.private)))
+            private_kl = private.kl(Posterior(torch.zeros_like(private.location), torch.ones_like(private.scale)))
         subsets, draws = z.shape[1:3]
         wanted = [part[:, None] for part in x]
         if targets is not None:
             wanted = [part.repeat_interleave(draws, dim=1) for part in targets]
         fits = self.log_likelihood(wanted, z.flatten(1, 2), u.flatten(1, 2))
-        standard = Posterior(torch.zeros_like(private.location), torch.ones_like(private.scale))
         return Pass(
             weights=self.weights,
-            members=self.members,
+            members=self.fusion.members,
             prior=self.prior(),
             experts=experts,
             posterior=posterior,
             z=z,
-            log_likelihood=torch.stack([fit.sum(-1) for fit in fits], dim=-1).unflatten(1, (subsets, draws)),
-            private_kl=private.kl(standard),
+            log_likelihood=fits.unflatten(1, (subsets, draws)),
+            private_kl=private_kl,
         )
 
     def objective(self, x: Sequence[Tensor], noise: Tensor, beta: Tensor) -> Tensor:
@@ -330,33 +336,17 @@ class MultimodalVAE(nn.Module):
         """``(E, S, K, N, M, private)``: from its encoder where a subset sees the modality, else from ``r_m``."""
         own = private.location.transpose(1, 2)[:, None, None]
         spread = private.scale.transpose(1, 2)[:, None, None]
-        sees = self.members[:, None, None, :, None] > 0
+        sees = self.fusion.members[:, None, None, :, None] > 0
         auxiliary = torch.exp(self.auxiliary)[:, None, None, None]
         return torch.where(sees, own + spread * noise, auxiliary * noise)
 
-    def _features(self, m: int, x: Tensor) -> Tensor:
-        """What encoder ``m`` reads: real values as they are, symbols one-hot."""
-        symbols = self.architecture.modalities[m].symbols
-        if symbols is None:
-            return x
-        # not one_hot, which looks at the values on a CPU
-        return (x.unsqueeze(-1) == torch.arange(symbols, device=x.device)).flatten(-2).to(self.weights.dtype)
+    def _ordered(self, of_stacks: Sequence[Tensor]) -> Tensor:
+        """``(E, G, ...)`` of each stack to ``(E, M, ...)``."""
+        return of_stacks[0] if len(of_stacks) == 1 else torch.cat(list(of_stacks), dim=1).index_select(1, self.order)
 
-
-def _networks(
-    architecture: Architecture, modality: Modality, coded: int, density: Density, generators: Generators
-) -> tuple[nn.Module, nn.Module]:
-    hidden, inputs = architecture.hidden, modality.n_units * (modality.symbols or 1)
-    if architecture.network == "conv":
-        shape = (modality.shape[0], modality.shape[1], modality.shape[2])
-        return (
-            ConvolutionalEncoder(generators, shape, hidden[0], 2 * coded),
-            ConvolutionalDecoder(generators, coded, hidden[0], shape, density.outputs // math.prod(shape)),
-        )
-    return (
-        MLP(generators, [inputs, *hidden, 2 * coded]),
-        MLP(generators, [coded, *reversed(hidden), density.outputs]),
-    )
+    @property
+    def _stacks(self) -> list[Stack]:
+        return [stack for stack in self.stacks if isinstance(stack, Stack)]
 
 
 def _check_image(modality: Modality) -> None:

@@ -30,7 +30,7 @@ class Pass:
         posterior: ``q_A(z|x_A)``, ``(E, S, N, k)``.
         z: ``(E, S, K, N, k)``.
         log_likelihood: ``(E, S, K, N, M)``, ``ln p(x_m|z)``.
-        private_kl: ``(E, M, N)``, ``KL(q(u_m|x_m) || p(u_m))`` of private latents; zero without.
+        private_kl: ``(E, M, N)``, ``KL(q(u_m|x_m) || p(u_m))`` of private latents, if there are any.
     """
 
     weights: Tensor
@@ -40,12 +40,14 @@ class Pass:
     posterior: Posterior
     z: Tensor
     log_likelihood: Tensor
-    private_kl: Tensor
+    private_kl: Tensor | None
 
     def kl(self) -> Tensor:
         """``(E, S, N)``: ``KL(q_A || p)``, with those of the private latents that ``A`` encodes."""
-        private = torch.einsum("sm,emn->esn", self.members, self.private_kl)
-        return self.posterior.kl(self.prior) + private
+        shared = self.posterior.kl(self.prior)
+        if self.private_kl is None:
+            return shared
+        return shared + torch.einsum("sm,emn->esn", self.members, self.private_kl)
 
     def mean(self, of_subsets: Tensor) -> Tensor:
         """``sum_A w_A v_A``: ``(E, S, N) -> (E, N)``."""

@@ -161,7 +161,7 @@ def _trained(
         schedule.step()
         if step % 25 == 0:
             curve.append(float(value.detach()))
-    return model.cpu().double().eval(), curve
+    return model.double().eval(), curve
 
 
 @torch.no_grad()
@@ -169,13 +169,13 @@ def _both_sides(
     model: MultimodalVAE, dataset: Dataset, imputation: Imputation, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """On held-out examples: the objective on the data less that on imputed data, and the first."""
-    x = torch.tensor(np.concatenate(dataset.held_out, axis=1))
+    x = torch.tensor(np.concatenate(dataset.held_out, axis=1)).to(model.weights)
     subsets, _, latents = model.architecture.noise_shape
     noise = torch.randn(
         1, subsets, DRAWS, len(x), latents, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
-    )
+    ).to(x)
     left = _objective(model, x, noise, None)
-    return (left - _objective(model, x, noise, imputation)).numpy(), left.numpy()
+    return (left - _objective(model, x, noise, imputation)).cpu().numpy(), left.cpu().numpy()
 
 
 def _figure(rows: list[dict[str, Any]]) -> Figure:

@@ -117,18 +117,11 @@ def _samples(model: Generative, z: Tensor, generator: torch.Generator) -> list[T
     """Draws of ``p(x_m|z, u_m)`` of each modality, ``(N, *shape)``."""
     if not isinstance(model, SoloModel):
         raise InputError(f"a {type(model).__name__} has no samples of its decoders: use decode='mean'")
-    architecture = model.model.architecture
-    private = z[:, architecture.latents :].unflatten(-1, (len(architecture.modalities), architecture.private))
-    found = []
-    for m, modality in enumerate(architecture.modalities):
-        coded = torch.cat([z[:, : architecture.latents], private[:, m]], dim=-1)
-        outputs = model.model.decode(m, coded[None, None])[0, 0]
-        found.append(_draw(model.model.density(m), outputs, generator).unflatten(-1, modality.shape))
-    return found
+    return model.decoded(z, lambda density, outputs: _draw(density, outputs, generator))
 
 
 def _draw(density: Density, outputs: Tensor, generator: torch.Generator) -> Tensor:
-    """``(N, units)`` draws of every unit, from the outputs ``(N, units * k)`` of a decoder."""
+    """``(..., N, units)`` draws of every unit, from the outputs ``(..., N, units * k)`` of decoders."""
     match density.likelihood.family:
         case "categorical":
             assert density.symbols is not None
@@ -151,7 +144,7 @@ def _draw(density: Density, outputs: Tensor, generator: torch.Generator) -> Tens
 
 def _scale(density: Density, outputs: Tensor) -> Tensor:
     if density.log_scale is not None:
-        return density.log_scale[0].exp()
+        return density.log_scale.unsqueeze(2).exp()
     assert isinstance(density.likelihood.scale, float | int)
     return outputs.new_tensor(density.likelihood.scale)
 
