@@ -8,6 +8,10 @@ MultiVae, if it is installed, with networks of the same sizes. ``compiled`` is o
 Rates are models times steps per second. A loop over ``E`` models is timed on one of them where that is said
 (``timed_share``). Compilation, construction and first steps are outside the clock, all data inside.
 
+``share_of_floor`` is the least time that the operations of our step can take over the time that they took. An operation
+takes at least what launching a kernel takes, or reading its arguments and writing its results at the bandwidth of the
+device; both are measured in the same run. On a GPU launches are those of a graph. Views are no operations.
+
     python benchmarks/training.py [--quick] [--out FILE] [--compiled] [--device cuda]
 """
 
@@ -16,15 +20,19 @@ from __future__ import annotations
 import logging
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import harness  # before NumPy: sets the number of threads
 import numpy as np
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from bounds.schemes import mmvae, mopoe
 from toy_models.datasets import Dataset, Modality
+from toy_models.devices import launched
 from toy_models.fusion import membership
 from toy_models.models import Architecture
 from toy_models.train import BLOCK, CPU_GROUP, Member, Training, _Group
@@ -47,8 +55,20 @@ MODALITIES, UNITS, LATENTS, SCALE = 3, 4, 4, 0.75
 #: Widths of the hidden layer, and rows of a batch.
 SIZES = ((16, 32), (64, 64), (64, 128))
 SCHEMES = {"mmvae": mmvae, "mopoe": mopoe}
-#: Which ratios this module is meant to reach at 16 models on a CPU.
-TARGETS = {"loop of plain modules, fused Adam": 4, "MultiVae's trainer": 30}
+#: Which ratios this module is meant to reach, by device: at how many models, and against what.
+TARGETS = {
+    "cpu": (16, {"loop of plain modules, fused Adam": 4, "MultiVae's trainer": 30}),
+    "cuda": (64, {"loop of plain modules, fused Adam": 100}),
+}
+#: Share of its floor that a step on a GPU is meant to reach at as many models.
+FLOOR_TARGET = 0.5
+#: Members, by device and whether the run is quick.
+MEMBERS = {
+    ("cpu", True): (4, 16),
+    ("cpu", False): (1, 4, 16, 32),
+    ("cuda", True): (64,),
+    ("cuda", False): (1, 16, 64, 256),
+}
 
 
 def dataset():
@@ -58,27 +78,89 @@ def dataset():
     return Dataset("benchmark", tuple(Modality(f"X{m + 1}", (UNITS,)) for m in range(MODALITIES)), rows, rows)
 
 
-def ours(name, data, members, size, device, compiled):
-    """Groups of our own that train ``BLOCK`` steps at each call."""
+def groups_of(name, data, members, size, device, compiled=False):
+    """Our groups of models, as training makes them."""
     hidden, batch = size
     a = Architecture.of(data, name, f"gaussian:{SCALE}", LATENTS, hidden=(hidden,))
     settings, on = Training(1_000_000, batch), torch.device(device)
     together = min(members, CPU_GROUP) if device == "cpu" else members
-    groups = [
+    return [
         _Group(
             a, [Member(seed) for seed in range(start, start + together)], [data], settings, on, torch.float32, compiled
         )
         for start in range(0, members, together)
     ]
+
+
+def ours(name, data, members, size, device, compiled):
+    """Groups of our own that train ``BLOCK`` steps at each call."""
+    groups = groups_of(name, data, members, size, device, compiled)
     steps = [group.steps(None) for group in groups]
 
     def run():
         for one in steps:
             next(one)
-        if device == "cuda":
-            torch.cuda.synchronize()
+        synchronize(device)
 
     return run
+
+
+# --- the floor ----------------------------------------------------------------------------------------------------
+
+
+class Traffic(TorchDispatchMode):
+    """The bytes that each operation reads and writes; views, which do neither, are left out."""
+
+    def __init__(self):
+        super().__init__()
+        self.bytes = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        found = function(*args, **(kwargs or {}))
+        results = [result.alias_info for result in function._schema.returns]
+        if results and not any(alias is not None and not alias.is_write for alias in results):
+            tensors = {id(one): one for one in tree_leaves((args, kwargs, found)) if isinstance(one, torch.Tensor)}
+            self.bytes.append(sum(one.numel() * one.element_size() for one in tensors.values()))
+        return found
+
+
+def device_limits(device):
+    """Seconds of the launch of one kernel, and bytes per second."""
+    on = torch.device(device)
+    one, large = torch.zeros(1, device=on), torch.zeros(1 << 26, device=on)
+    other = torch.empty_like(large)
+    launches = 1000
+
+    def kernels():
+        for _ in range(launches):
+            one.add_(1)
+
+    best = {}
+    for what, work in (("launch", kernels), ("copy", lambda: other.copy_(large))):
+        step = launched(work, on)
+        for _ in range(10):
+            start = time.perf_counter()
+            step()
+            synchronize(device)
+            best[what] = min(best.get(what, float("inf")), time.perf_counter() - start)
+    return best["launch"] / launches, 2 * large.numel() * large.element_size() / best["copy"]
+
+
+def floor_seconds(name, data, members, size, device, limits):
+    """Least seconds of ``BLOCK`` steps of all members, and the number of operations of one."""
+    launch, bandwidth = limits
+    groups = groups_of(name, data, members, size, device)
+    groups[0]._step()  # allocates what Adam keeps
+    with Traffic() as traffic:
+        groups[0]._step()
+    least = sum(max(launch, count / bandwidth) for count in traffic.bytes)
+    return BLOCK * len(groups) * least, len(traffic.bytes)
+
+
+def synchronize(device):
+    """Waits for the device."""
+    if device == "cuda":
+        torch.cuda.synchronize()
 
 
 # --- plain modules ------------------------------------------------------------------------------------------------
@@ -129,8 +211,7 @@ def plain(name, data, members, size, device):
                 optimizer.zero_grad()
                 (-model([part[index] for part in rows], noise).mean()).backward()
                 optimizer.step()
-        if device == "cuda":
-            torch.cuda.synchronize()
+        synchronize(device)
 
     return run
 
@@ -223,16 +304,17 @@ def main():
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    data, found = dataset(), []
+    data, found, limits = dataset(), [], device_limits(options.device)
+    at, targets = TARGETS[options.device]
     rows = [("case", "candidate", "models x steps / s", "times slower", "target")]
     for name in SCHEMES:
         for size in SIZES[1:2] if options.quick else SIZES:
-            for members in (4, 16) if options.quick else (1, 4, 16, 32):
+            for members in MEMBERS[options.device, options.quick]:
                 candidates, shares = case(name, members, size, data, options)
                 timed = harness.compared(harness.interleaved(candidates, 2 if options.quick else 5), "ours", shares)
                 for candidate, result in timed.items():
                     result["models_steps_per_second"] = float(f"{members * BLOCK / result['seconds']:.4g}")
-                    target = TARGETS.get(candidate) if members == 16 and options.device == "cpu" else None
+                    target = targets.get(candidate) if members == at else None
                     if target is not None:
                         result |= {"target_times_slower": target, "reached": result["times_slower"] >= target}
                     slower = f"{result['times_slower']:.3g}" if "times_slower" in result else ""
@@ -246,19 +328,28 @@ def main():
                             str(target or ""),
                         )
                     )
+                least, operations = floor_seconds(name, data, members, size, options.device, limits)
+                floor = {"operations": operations, "share_of_floor": float(f"{least / timed['ours']['seconds']:.3g}")}
+                if options.device == "cuda" and members == at:
+                    floor |= {"floor_target": FLOOR_TARGET, "floor_reached": floor["share_of_floor"] >= FLOOR_TARGET}
+                print(f"{name} E={members} hidden {size[0]} batch {size[1]}: {floor['share_of_floor']} of the floor")
                 found.append(
-                    {"model": name, "members": members, "hidden": size[0], "batch": size[1], "candidates": timed}
+                    {"model": name, "members": members, "hidden": size[0], "batch": size[1]}
+                    | floor
+                    | {"candidates": timed}
                 )
     harness.table(rows)
     results = {
         "what": __doc__.split("\n\n    python")[0],
         "sizes": {"modalities": MODALITIES, "units": UNITS, "latents": LATENTS, "steps": BLOCK},
         "device": torch.cuda.get_device_name() if options.device == "cuda" else "cpu",
+        "launch_seconds": float(f"{limits[0]:.3g}"),
+        "bytes_per_second": float(f"{limits[1]:.3g}"),
         "machine": harness.machine(),
         "versions": harness.versions("numpy", "torch", "multivae", "pythae"),
         "cases": found,
     }
-    harness.save(results, options.out, "training", options.quick)
+    harness.save(results, options.out, "training" if options.device == "cpu" else "training_gpu", options.quick)
 
 
 if __name__ == "__main__":

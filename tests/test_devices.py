@@ -3,7 +3,12 @@
 Where there is a GPU, tests of training and evaluation run on it as well.
 """
 
+import os
+import platform
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import graph_on_cpu
 import numpy as np
@@ -247,6 +252,40 @@ def test_terms_are_the_same_on_every_device(name, device):
     here, there = (held_out(model, data, a.encoded, 0, draws=16, device=on) for on in ("cpu", device))
     np.testing.assert_allclose(there.each, here.each, rtol=1e-11)  # rounding of sums
     assert model.model.weights.device.type == "cpu"
+
+
+# --- memory on a CPU -------------------------------------------------------------------------------------------------
+
+FAULTS = """
+import resource
+import torch
+from toy_models import train as training
+from toy_models.datasets import equicorrelated
+from toy_models.models import Architecture
+import numpy as np
+
+torch.set_num_threads(1)
+data = equicorrelated(3, 0.5, n_train=1000, n_held_out=100, rng=np.random.default_rng(0))
+a = Architecture.of(data, "mopoe", "gaussian:0.75", 4, hidden=(64,))
+members = [training.Member(seed) for seed in range(16)]
+group = training._Group(a, members, [data], training.Training(10_000, 64), torch.device("cpu"), torch.float32, False)
+steps, most = group.steps(None), 0
+next(steps)
+for _ in range(4):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    next(steps)
+    most = max(most, (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / training.BLOCK)
+print(most)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or platform.libc_ver()[0] != "glibc", reason="not the C library of Linux")
+def test_a_step_does_not_wait_for_its_memory_again():
+    """The largest activation of a step has 1,344 pages; with glibc's own rule steps of every other block met 4,000."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", FAULTS]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=True)
+    assert float(done.stdout) < 300
 
 
 # --- precision -------------------------------------------------------------------------------------------------------

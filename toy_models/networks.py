@@ -71,7 +71,7 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(E G, N, sizes[0]) -> (E G, N, sizes[-1])``."""
         for layer in self.layers[:-1]:
-            x = torch.relu(layer(x))
+            x = layer(x).relu_()
         return self.layers[-1](x)
 
 

@@ -27,7 +27,7 @@ from bounds.memory import available_bytes
 from bounds.output import say
 from bounds.schemes import SubsetScheme
 from toy_models.datasets import Dataset, digest
-from toy_models.devices import full_precision, launched, usable_device
+from toy_models.devices import full_precision, keep_freed_memory, launched, usable_device
 from toy_models.fusion import standard_noise
 from toy_models.member import SoloModel
 from toy_models.models import Architecture, MultimodalVAE
@@ -280,6 +280,8 @@ class _Group:
         if checkpoint is not None and checkpoint.exists():
             self._restore(checkpoint)
         advance = launched(self._step, self.device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         with full_precision(self.device):
             while self.done < self.training.steps:
                 count = min(BLOCK, self.training.steps - self.done)
