@@ -22,6 +22,8 @@ from torch.distributions import (
 
 from bounds import Discrete, Gaussian, InputError, SubsetScheme, audit, full, mmvae, mopoe, mvae_subsampled
 from bounds.subsets import members
+from toy_models import evaluate as evaluation
+from toy_models.auditable import Examples
 from toy_models.datasets.laws import common_cause, gaussian
 from toy_models.evaluate import evaluate
 from toy_models.evidence import check_log_evidence, log_evidence
@@ -116,6 +118,57 @@ def test_a_grid_gives_the_exact_terms_of_a_linear_gaussian_model(latents, scheme
         # rounding: the terms are quadratic and the examples have the law's moments
         assert -fits == pytest.approx(np.array(exact.distortions), rel=1e-9)
         assert kl == pytest.approx(exact.kl, rel=1e-9)
+
+
+class Symbols:
+    """A bit and a symbol of three, which modality sees which decides the posterior; counts what it is asked for."""
+
+    prior = Normal(torch.zeros(1, dtype=torch.float64), 1.0)
+
+    def __init__(self):
+        self.seen = 0
+
+    def posterior(self, x, subset):
+        location = sum((m + 1) * (x[m].reshape(len(x[m]), -1).sum(1)) for m in range(2) if subset >> m & 1)
+        return Normal(location[:, None].double() / 3, 0.5)
+
+    def log_likelihood(self, x, z):
+        self.seen += z[..., 0].numel()
+        bit = -torch.nn.functional.softplus((1 - 2 * x[0]) * z[..., 0])
+        symbol = torch.log_softmax(torch.stack([z[..., 0], 0 * z[..., 0], -z[..., 0]], dim=-1), dim=-1)
+        index = x[1].reshape(len(x[1]), 1).expand(*symbol.shape[:-1], 1)
+        return torch.stack([bit, symbol.gather(-1, index)[..., 0]], dim=-1)
+
+
+def test_examples_that_are_the_same_are_evaluated_once_on_a_grid(monkeypatch):
+    rows = torch.randint(6, (500,), generator=generator(2))
+    x = [rows % 2, (rows // 2)[:, None]]
+    asked = {}
+
+    def run(method="auto"):
+        model = Symbols()
+        monkeypatch.setattr(evaluation, "evaluation_copy", lambda _: model)
+        found = evaluate(model, x, mmvae(2), generator(), kind="discrete", draws=32, method=method)
+        asked[method] = model.seen
+        return found.terms
+
+    few = run()
+    monkeypatch.setattr(Examples, "distinct", lambda self: (self, np.arange(self.n)))
+    every = run("gauss-hermite")
+    np.testing.assert_allclose(few.log_likelihood, every.log_likelihood, rtol=1e-13)
+    np.testing.assert_allclose(few.kl, every.kl, rtol=1e-13)
+    assert len(np.unique(few.log_likelihood[0], axis=0)) == 6
+    assert asked["auto"] < asked["gauss-hermite"] / 5
+
+
+def test_what_is_distinct():
+    bits, words = torch.tensor([1, 0, 1, 1]), torch.tensor([[2, 1], [0, 1], [2, 1], [2, 0]])
+    few, which = Examples.of([bits, words], 2).distinct()
+    assert few.n == 3
+    assert torch.equal(few.parts[0][which], bits)
+    assert torch.equal(few.parts[1][which], words)
+    all_of_them, which = Examples.of([bits.double(), words], 2).distinct()
+    assert (all_of_them.n, which.tolist()) == (4, [0, 1, 2, 3])
 
 
 @pytest.mark.parametrize("method", ["sobol", "draws"])

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
@@ -97,6 +98,14 @@ class Examples:
         """:data:`PROBE` of them, spread evenly, since examples may be sorted."""
         step = max(1, self.n // PROBE)
         return self.rows(0, step * PROBE, step)
+
+    def distinct(self) -> tuple[Examples, np.ndarray]:
+        """Examples that are not the same, and ``(N,)`` which of them each one is; real values are taken as they are."""
+        if any(part.is_floating_point() for part in self.parts):
+            return self, np.arange(self.n)
+        flat = np.concatenate([part.reshape(self.n, -1).cpu().numpy() for part in self.parts], axis=1)
+        _, first, which = np.unique(flat, axis=0, return_index=True, return_inverse=True)
+        return Examples(tuple(part[first] for part in self.parts), self.keys), which.ravel()
 
     def rolled(self, m: int) -> Examples:
         """Each example with the next one's modality ``m``."""

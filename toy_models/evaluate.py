@@ -113,22 +113,25 @@ def evaluate(
         asked = Auditable(copied, names, cols)
         probe = examples.probe().to(device)
         check_honest(asked, probe, list(scheme.weights), generator)
-        batches = _batches(examples.n, draws, batch_size)
-        steps = [(subset, rows) for subset in scheme.weights for rows in batches]
-        fits: dict[int, list[np.ndarray]] = {subset: [] for subset in scheme.weights}
-        costs: dict[int, list[np.ndarray]] = {subset: [] for subset in scheme.weights}
-        rules: dict[int, _Rule] = {}
+        rules = {
+            subset: _Rule.chosen(asked, probe, subset, method, draws, batch_size, generator)
+            for subset in scheme.weights
+        }
+        # on a grid examples that are the same have the same terms
+        everything, few = (examples, np.arange(examples.n)), examples.distinct()
+        taken = {subset: few if rule.method == "gauss-hermite" else everything for subset, rule in rules.items()}
+        steps = [(subset, rows) for subset in rules for rows in _batches(taken[subset][0].n, draws, batch_size)]
+        fits: dict[int, list[np.ndarray]] = {subset: [] for subset in rules}
+        costs: dict[int, list[np.ndarray]] = {subset: [] for subset in rules}
         for subset, (start, stop) in track(steps, "evaluation", len(steps)):
-            if subset not in rules:
-                rules[subset] = _Rule.chosen(asked, probe, subset, method, draws, batch_size, generator)
-            fit, cost = rules[subset].terms(asked, examples.rows(start, stop).to(device))
+            fit, cost = rules[subset].terms(asked, taken[subset][0].rows(start, stop).to(device))
             fits[subset].append(fit.cpu().numpy())
             costs[subset].append(cost.cpu().numpy())
     about: dict[str, Any] = {"objective": "sub-sampled"} if scheme.objective == "sub-sampled" else {}
     return Evaluation.from_examples(
         scheme,
-        {subset: np.concatenate(found) for subset, found in fits.items()},
-        {subset: np.concatenate(found) for subset, found in costs.items()},
+        {subset: np.concatenate(found)[taken[subset][1]] for subset, found in fits.items()},
+        {subset: np.concatenate(found)[taken[subset][1]] for subset, found in costs.items()},
         kind=kind,
         modalities=names,
         columns=cols,
