@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -545,3 +546,30 @@ def test_values_too_large_for_the_precision():
 def test_bad_settings(make):
     with pytest.raises(InputError):
         make()
+
+
+@pytest.mark.skipif(not (shutil.which("c++") or shutil.which("g++")), reason="no C++ compiler here")
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning")  # torch's own
+def test_compiled_steps_are_the_steps():
+    a, data = small()
+    plain, compiled = (train(a, [Member(1), Member(2)], data, SHORT, compiled=how) for how in (False, True))
+    for index in range(2):
+        # rounding in fp32 (6e-8), which 50 steps of Adam amplify
+        assert apart(parameters(compiled, index), parameters(plain, index)) < 1e-5
+
+
+def test_every_group_is_compiled(monkeypatch):
+    """Torch compiles eight modules of a class and runs those after them as they are, unless it forgets the first."""
+    a, data = small()
+    known, most = set(), 0
+
+    def compiled(objective):
+        nonlocal most
+        known.add(objective)
+        most = max(most, len(known))
+        return objective
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    monkeypatch.setattr(torch.compiler, "reset", known.clear)
+    train(a, [Member(seed) for seed in range(3)], data, Training(1, 8), group=1, compiled=True)
+    assert most == 1

@@ -268,8 +268,10 @@ class _Group:
         self.history: list[list[float]] = []
         self.failed: dict[int, int] = {}
         self.done = 0
-        objective = self.model.objective
-        self.objective = torch.compile(objective) if compiled else objective
+        self.objective = self.model.objective
+        if compiled:
+            torch.compiler.reset()  # each group is a module of its own, and after eight torch runs them as they are
+            self.objective = torch.compile(self.model.objective)
         # what a step reads and writes; a captured graph knows them by their place
         self.index = torch.zeros(len(members), training.batch, dtype=torch.long, device=device)
         self.noise = torch.zeros(self._noise_shape(), device=device, dtype=dtype)
