@@ -109,7 +109,7 @@ def ours(name, data, members, size, device, compiled):
 
 
 class Traffic(TorchDispatchMode):
-    """The bytes that each operation reads and writes; views, which do neither, are left out."""
+    """The bytes that each operation on tensors reads and writes; views, which do neither, are left out."""
 
     def __init__(self):
         super().__init__()
@@ -117,8 +117,10 @@ class Traffic(TorchDispatchMode):
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         found = function(*args, **(kwargs or {}))
-        results = [result.alias_info for result in function._schema.returns]
-        if results and not any(alias is not None and not alias.is_write for alias in results):
+        schema = function._schema
+        views = any(result.alias_info is not None and not result.alias_info.is_write for result in schema.returns)
+        results = [one for one in tree_leaves(found) if isinstance(one, torch.Tensor)]
+        if (results or schema.is_mutable) and not views:
             tensors = {id(one): one for one in tree_leaves((args, kwargs, found)) if isinstance(one, torch.Tensor)}
             self.bytes.append(sum(one.numel() * one.element_size() for one in tensors.values()))
         return found
