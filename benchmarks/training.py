@@ -8,9 +8,9 @@ MultiVae, if it is installed, with networks of the same sizes. ``compiled`` is o
 Rates are models times steps per second. A loop over ``E`` models is timed on one of them where that is said
 (``timed_share``). Compilation, construction and first steps are outside the clock, all data inside.
 
-``share_of_floor`` is the least time that the operations of our step can take over the time that they took. An operation
-takes at least what launching a kernel takes, or reading its arguments and writing its results at the bandwidth of the
-device; both are measured in the same run. On a GPU launches are those of a graph. Views are no operations.
+``share_of_floor`` is the least time of the operations of our step over the time that it took: each operation takes at
+least what a copy of as many bytes takes, read and written, on this device and in this run; on a GPU copies are launched
+as one graph. It says how much is lost beside these operations, and not whether fewer would do.
 
     python benchmarks/training.py [--quick] [--out FILE] [--compiled] [--device cuda]
 """
@@ -109,7 +109,7 @@ def ours(name, data, members, size, device, compiled):
 
 
 class Traffic(TorchDispatchMode):
-    """The bytes that each operation on tensors reads and writes; views, which do neither, are left out."""
+    """The bytes that each operation on tensors reads and writes; views, which write nothing, are left out."""
 
     def __init__(self):
         super().__init__()
@@ -117,46 +117,47 @@ class Traffic(TorchDispatchMode):
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         found = function(*args, **(kwargs or {}))
-        schema = function._schema
-        views = any(result.alias_info is not None and not result.alias_info.is_write for result in schema.returns)
-        results = [one for one in tree_leaves(found) if isinstance(one, torch.Tensor)]
-        if (results or schema.is_mutable) and not views:
-            tensors = {id(one): one for one in tree_leaves((args, kwargs, found)) if isinstance(one, torch.Tensor)}
-            self.bytes.append(sum(one.numel() * one.element_size() for one in tensors.values()))
+        given, results = (
+            [one for one in tree_leaves(part) if isinstance(one, torch.Tensor)] for part in ((args, kwargs), found)
+        )
+        known = {one.untyped_storage().data_ptr() for one in given}
+        if function._schema.is_mutable or any(one.untyped_storage().data_ptr() not in known for one in results):
+            moved = {
+                id(one): min(one.numel() * one.element_size(), one.untyped_storage().nbytes())
+                for one in given + results
+            }
+            self.bytes.append(sum(moved.values()))
         return found
 
 
-def device_limits(device):
-    """Seconds of the launch of one kernel, and bytes per second."""
-    on = torch.device(device)
-    one, large = torch.zeros(1, device=on), torch.zeros(1 << 26, device=on)
-    other = torch.empty_like(large)
-    launches = 1000
+def copy_times(device):
+    """Bytes read and written by a copy, from few to many, and the seconds that it takes."""
+    on, sizes, seconds = torch.device(device), [2**power for power in range(2, 29, 2)], []
+    for size in sizes:
+        one, other = (torch.zeros(size, dtype=torch.uint8, device=on) for _ in range(2))
+        copies = max(1, min(1000, 2**28 // size))
 
-    def kernels():
-        for _ in range(launches):
-            one.add_(1)
+        def work(one=one, other=other, copies=copies):
+            for _ in range(copies):
+                other.copy_(one)
 
-    best = {}
-    for what, work in (("launch", kernels), ("copy", lambda: other.copy_(large))):
-        step = launched(work, on)
+        step, best = launched(work, on), float("inf")
         for _ in range(10):
             start = time.perf_counter()
             step()
             synchronize(device)
-            best[what] = min(best.get(what, float("inf")), time.perf_counter() - start)
-    return best["launch"] / launches, 2 * large.numel() * large.element_size() / best["copy"]
+            best = min(best, time.perf_counter() - start)
+        seconds.append(best / copies)
+    return [2 * size for size in sizes], seconds
 
 
-def floor_seconds(name, data, members, size, device, limits):
+def floor_seconds(name, data, members, size, device, copies):
     """Least seconds of ``BLOCK`` steps of all members, and the number of operations of one."""
-    launch, bandwidth = limits
     groups = groups_of(name, data, members, size, device)
     groups[0]._step()  # allocates what Adam keeps
     with Traffic() as traffic:
         groups[0]._step()
-    least = sum(max(launch, count / bandwidth) for count in traffic.bytes)
-    return BLOCK * len(groups) * least, len(traffic.bytes)
+    return BLOCK * len(groups) * float(np.interp(traffic.bytes, *copies).sum()), len(traffic.bytes)
 
 
 def synchronize(device):
@@ -307,7 +308,7 @@ def main():
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    data, found, limits = dataset(), [], device_limits(options.device)
+    data, found, copies = dataset(), [], copy_times(options.device)
     at, targets = TARGETS[options.device]
     rows = [("case", "candidate", "models x steps / s", "times slower", "target")]
     for name in SCHEMES:
@@ -331,7 +332,7 @@ def main():
                             str(target or ""),
                         )
                     )
-                least, operations = floor_seconds(name, data, members, size, options.device, limits)
+                least, operations = floor_seconds(name, data, members, size, options.device, copies)
                 floor = {"operations": operations, "share_of_floor": float(f"{least / timed['ours']['seconds']:.3g}")}
                 if options.device == "cuda" and members == at:
                     floor |= {"floor_target": FLOOR_TARGET, "floor_reached": floor["share_of_floor"] >= FLOOR_TARGET}
@@ -346,8 +347,9 @@ def main():
         "what": __doc__.split("\n\n    python")[0],
         "sizes": {"modalities": MODALITIES, "units": UNITS, "latents": LATENTS, "steps": BLOCK},
         "device": torch.cuda.get_device_name() if options.device == "cuda" else "cpu",
-        "launch_seconds": float(f"{limits[0]:.3g}"),
-        "bytes_per_second": float(f"{limits[1]:.3g}"),
+        "copies": [
+            {"bytes_moved": moved, "seconds": float(f"{seconds:.3g}")} for moved, seconds in zip(*copies, strict=True)
+        ],
         "machine": harness.machine(),
         "versions": harness.versions("numpy", "torch", "multivae", "pythae"),
         "cases": found,

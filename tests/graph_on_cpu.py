@@ -1,7 +1,9 @@
 """A CUDA graph on the CPU: the operations of a step are recorded, and replayed on the same memory.
 
 As on a GPU, recording leaves every tensor as it was; a replay knows tensors by their place and Python's numbers by the
-value that they had; and reading a value on the host, or making a tensor from the host's numbers, cannot be recorded.
+value that they had; and reading a value on the host, making a tensor from the host's numbers, or drawing from a
+generator that the graph does not know, cannot be recorded. What happens without an operation is not seen, such as
+``x.tolist()``, nor are streams, pools of memory, and threads.
 """
 
 from contextlib import contextmanager
@@ -13,14 +15,19 @@ from torch.utils._pytree import tree_leaves
 aten = torch.ops.aten
 #: What needs a value on the host, or a copy from it.
 HOST = {
-    aten._local_scalar_dense.default,
-    aten.is_nonzero.default,
-    aten.equal.default,
-    aten.nonzero.default,
-    aten.masked_select.default,
-    aten._unique2.default,
-    aten.lift_fresh.default,
+    aten._local_scalar_dense,
+    aten.is_nonzero,
+    aten.equal,
+    aten.nonzero,
+    aten.masked_select,
+    aten.masked_scatter,
+    aten._unique2,
+    aten.bincount,
+    aten.repeat_interleave,
+    aten.linalg_inv_ex,
+    aten.lift_fresh,
 }
+MASKS = (torch.bool, torch.uint8)
 
 
 class Recorder(TorchDispatchMode):
@@ -31,7 +38,10 @@ class Recorder(TorchDispatchMode):
         self.tape, self.before = [], {}
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        if function in HOST or (function is aten.index.Tensor and any(i.dtype == torch.bool for i in tensors(args[1]))):
+        indexed = function.overloadpacket in (aten.index, aten.index_put, aten.index_put_)
+        masked = indexed and any(index.dtype in MASKS for index in tensors(args[1]))
+        random = torch.Tag.nondeterministic_seeded in function.tags
+        if function.overloadpacket in HOST or masked or random:
             raise RuntimeError(f"operation not permitted when stream is capturing: {function}")
         given = {argument.name: value for argument, value in zip(function._schema.arguments, args, strict=False)}
         given |= kwargs or {}
@@ -82,6 +92,13 @@ class Stream:
 
 
 @contextmanager
+def device(one):
+    """In place of torch.cuda.device."""
+    assert isinstance(one, torch.device)
+    yield
+
+
+@contextmanager
 def stream(one):
     """In place of torch.cuda.stream."""
     assert isinstance(one, Stream)
@@ -100,5 +117,6 @@ def put_in_place(monkeypatch):
         "Stream": Stream,
         "stream": stream,
         "current_stream": Stream,
+        "device": device,
     }.items():
         monkeypatch.setattr(torch.cuda, name, stand_in)

@@ -14,15 +14,15 @@ import graph_on_cpu
 import numpy as np
 import pytest
 import torch
-from neural_common import DEVICES, NAMES, mixed_architecture, mixed_data, random_module, rows_of
+from neural_common import DEVICES, NAMES, gaussian_data, mixed_architecture, mixed_data, random_module, rows_of
 from torch.distributions import Distribution
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bounds import mmvae, mopoe
+from bounds import Gaussian, mmvae, mopoe
 from toy_models import train as training
 from toy_models.auditable import Examples
 from toy_models.datasets import Dataset, Modality
-from toy_models.devices import EAGER, captured, full_precision
+from toy_models.devices import EAGER, captured
 from toy_models.evaluate import _Rule
 from toy_models.held_out import held_out
 from toy_models.member import SoloModel
@@ -88,6 +88,7 @@ def test_a_run_that_resumes_is_recorded_anew(graphs, monkeypatch, tmp_path):
     def stop(done, total):
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(training, "SAVE_EVERY", 0)
     with pytest.raises(KeyboardInterrupt):
         train(a, members, data, LONG, folder=tmp_path, watch=stop)
     resumed = train(a, members, data, LONG, folder=tmp_path)
@@ -100,8 +101,8 @@ def test_a_member_that_fails_is_stopped_between_replays(graphs, monkeypatch, cap
     a, members = mixed_architecture("mvae", data), [Member(5), Member(6)]
     draw = training._Group._draws
 
-    def spoilt(self, count):
-        index, noise = draw(self, count)
+    def spoilt(self):
+        index, noise = draw(self)
         noise[20:, 1] = float("inf")
         return index, noise
 
@@ -169,13 +170,23 @@ def test_a_step_that_looks_at_values_fails_in_training(graphs, monkeypatch):
 
 
 class OneDevice(TorchDispatchMode):
-    """Refuses what a GPU refuses: an operation on tensors of two devices, but for single numbers."""
+    """Refuses what a GPU refuses: an operation on tensors of two devices, but for single numbers.
+
+    With ``recorded`` also copies between them, which a graph cannot record.
+    """
+
+    def __init__(self, recorded=False):
+        super().__init__()
+        self.recorded = recorded
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        places = {one.device.type for one in graph_on_cpu.tensors((args, kwargs)) if one.ndim}
-        if len(places) > 1 and function not in (torch.ops.aten.copy_.default, torch.ops.aten._to_copy.default):
+        found = function(*args, **(kwargs or {}))
+        copies = function in (torch.ops.aten.copy_.default, torch.ops.aten._to_copy.default)
+        seen = graph_on_cpu.tensors((args, kwargs)) + (graph_on_cpu.tensors(found) if copies and self.recorded else [])
+        places = {one.device.type for one in seen if one.ndim}
+        if len(places) > 1 and (self.recorded or not copies):
             raise RuntimeError(f"{function} on {sorted(places)}")
-        return function(*args, **(kwargs or {}))
+        return found
 
 
 def on_meta(name, data=None, **more):
@@ -192,7 +203,7 @@ def on_meta(name, data=None, **more):
 @pytest.mark.parametrize("name", NAMES)
 def test_an_objective_and_its_gradients_are_on_one_device(name):
     module, x, noise, beta = on_meta(name)
-    with OneDevice():
+    with OneDevice(recorded=True):
         value = module.objective(x, noise, beta)
         value.sum().backward()
     assert value.shape == (2, 8)
@@ -201,7 +212,7 @@ def test_an_objective_and_its_gradients_are_on_one_device(name):
 
 def test_convolutions_are_on_one_device():
     module, x, noise, beta = on_meta("mopoe", images(), network="conv", hidden=(4,))
-    with OneDevice():
+    with OneDevice(recorded=True):
         module.objective(x, noise, beta).sum().backward()
 
 
@@ -240,7 +251,32 @@ def test_evaluation_is_on_one_device(name, method, monkeypatch):
 
 def test_two_devices_are_seen():
     with pytest.raises(RuntimeError, match=r"on \['cpu', 'meta'\]"), OneDevice():
-        torch.ones(2, 2, device="meta") @ torch.ones(2, 2)
+        torch.einsum("ab,bc->ac", torch.ones(2, 2, device="meta"), torch.ones(2, 2))
+    with pytest.raises(RuntimeError, match=r"on \['cpu', 'meta'\]"), OneDevice(recorded=True):
+        torch.ones(2).to("meta")
+    with OneDevice():
+        torch.ones(2).to("meta")
+
+
+def test_what_a_graph_reads_is_on_its_device(monkeypatch):
+    """The rate, and what a step reads and writes, of a group that is made for the device without numbers."""
+    data = gaussian_data(Gaussian([[1.0, 0.5], [0.5, 1.0]], names=["X1", "X2"]), 40)
+    a = Architecture.of(data, "mmvae-iwae", "gaussian:learned", 2, hidden=(4,))
+    made, real = {}, torch.optim.Adam
+
+    def adam(parameters, **options):
+        made.update(options, parameters=list(parameters))
+        return real([torch.nn.Parameter(torch.zeros(1))])
+
+    monkeypatch.setattr(torch.optim, "Adam", adam)
+    monkeypatch.setattr(torch, "Generator", lambda device: torch.default_generator)
+    monkeypatch.setattr(torch, "isfinite", lambda rows: torch.ones(1))
+    group = training._Group(a, [Member(0)], [data], LONG, torch.device("meta"), torch.float32, False)
+    assert made["fused"] is True
+    assert made["lr"].device.type == "meta"
+    assert {one.device.type for one in made["parameters"]} == {"meta"}
+    held = [*group.rows, group.beta, group.ramp, group.alive, group.index, group.noise, group.total]
+    assert {one.device.type for one in (*held, *group.model.buffers())} == {"meta"}
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -291,19 +327,49 @@ def test_a_step_does_not_wait_for_its_memory_again():
 # --- precision -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("allowed", [False, True])
-def test_tf32_is_off_inside_and_as_it_was_outside(allowed):
-    libraries = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = [library.allow_tf32 for library in libraries]
-    try:
-        for library in libraries:
-            library.allow_tf32 = allowed
-        enabled = torch.backends.cudnn.enabled
-        with full_precision(torch.device("cuda")):
-            assert not any(library.allow_tf32 for library in libraries)
-            assert torch.backends.cudnn.enabled == enabled
-        assert [library.allow_tf32 for library in libraries] == [allowed, allowed]
-        assert torch.backends.cudnn.enabled == enabled
-    finally:
-        for library, value in zip(libraries, before, strict=True):
-            library.allow_tf32 = value
+PRECISION = """
+import torch
+from toy_models.devices import full_precision
+
+def settings():
+    found = []
+    for ask in (
+        torch.get_float32_matmul_precision,
+        lambda: torch.backends.cuda.matmul.allow_tf32,
+        lambda: torch.backends.cuda.matmul.fp32_precision,
+        lambda: torch.backends.cudnn.conv.fp32_precision,
+        lambda: torch.backends.cudnn.deterministic,
+    ):
+        try:
+            found.append(ask())
+        except RuntimeError:  # of a mixture of older and newer settings
+            found.append("mixed")
+    return found
+
+for change in {changes!r}:
+    exec(change)
+    before = settings()
+    with full_precision(torch.device("cuda")):
+        print(settings()[1:4])
+    assert settings() == before, (change, before, settings())
+"""
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ["torch.backends.cuda.matmul.fp32_precision = 'tf32'", "torch.backends.cudnn.conv.fp32_precision = 'ieee'"],
+        ["torch.backends.cudnn.fp32_precision = 'tf32'", "torch.backends.fp32_precision = 'ieee'"],
+        ["torch.backends.fp32_precision = 'tf32'"],
+        ["torch.set_float32_matmul_precision('high')", "torch.set_float32_matmul_precision('medium')"],
+        ["torch.backends.cuda.matmul.allow_tf32 = True", "torch.backends.cudnn.deterministic = True"],
+        ["torch.backends.cudnn.allow_tf32 = False"],
+    ],
+)
+def test_tf32_is_off_inside_and_as_it_was_outside_whatever_was_set(changes):
+    """In a process of its own, since some settings cannot be undone."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", PRECISION.format(changes=["pass", *changes])]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert set(done.stdout.splitlines()) == {"[False, 'ieee', 'ieee']"}

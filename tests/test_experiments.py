@@ -21,6 +21,7 @@ from bounds import Gaussian, InputError, mopoe
 from bounds.likelihoods import likelihood_ceiling
 from bounds.optimum import optimal_elbo
 from toy_models import cli, experiments
+from toy_models import train as training
 from toy_models.datasets import common_cause, equicorrelated, gaussian
 from toy_models.experiments import (
     EXPERIMENTS,
@@ -586,6 +587,7 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 import torch
 from test_experiments import SEEDS, Setting, cell, small_cell
+from toy_models import train
 saved, whole = [], torch.save
 def save(state, stream):
     saved.append(state)
@@ -597,6 +599,7 @@ def save(state, stream):
         os.kill(os.getpid(), signal.SIGKILL)
     whole(state, stream)
 torch.save = save
+train.SAVE_EVERY = 0
 cell.measured(small_cell(), Setting(Path({folder!r}), seeds=SEEDS))
 """
 
@@ -612,6 +615,7 @@ def test_a_killed_measurement_goes_on_to_the_same_numbers(untouched, tmp_path, m
     assert not (folder / "measured").exists()
     assert len(list((folder / "training").glob("*/*.pt"))) == 1
     saves, save = [], torch.save
+    monkeypatch.setattr(training, "SAVE_EVERY", 0)
     monkeypatch.setattr(torch, "save", lambda *arguments: saves.append(1) or save(*arguments))
     assert cell.measured(small_cell(), Setting(folder, seeds=SEEDS)) == whole
     assert len(saves) == 2  # blocks two and three: it went on, and did not begin again

@@ -523,6 +523,7 @@ def save_and_stop(group, path):
     save(group, path)
     os.kill(os.getpid(), int(number))
 train._Group._save = save_and_stop
+train.SAVE_EVERY = 0
 sys.exit(cli.main(arguments))
 """
 

@@ -186,7 +186,7 @@ def test_a_step_is_adams(warmup, fault):
     settings = Training(5, 8, 1e-2, warmup)
     found = train(a, [Member(9, beta=2.0)], data, settings, dtype=torch.float64)
     run = training._Group(a, [Member(9)], [data], settings, torch.device("cpu"), torch.float64, False)
-    model, (index, noise) = run.model, run._draws(5)
+    model, (index, noise) = run.model, run._draws()
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], foreach=False, fused=False)
     for step in range(5):
         for group in optimizer.param_groups:
@@ -248,13 +248,31 @@ def test_an_absurd_multiplier_fails_its_member_alone(capsys):
 
 # --- checkpoints ------------------------------------------
 
+
+@pytest.fixture(autouse=True)
+def every_block_is_saved(monkeypatch):
+    monkeypatch.setattr(training, "SAVE_EVERY", 0)
+
+
+def test_checkpoints_are_seconds_apart_and_the_end_is_kept(tmp_path, monkeypatch):
+    a, data = small()
+    monkeypatch.setattr(training, "SAVE_EVERY", 5.0)
+    clock = iter([0.0, 1.0, 6.0, 6.0, 7.0, 7.0])  # at the start, after each block, and after each save
+    monkeypatch.setattr(training.time, "monotonic", lambda: next(clock))
+    saves, save = [], torch.save
+    monkeypatch.setattr(torch, "save", lambda state, stream: saves.append(state["done"]) or save(state, stream))
+    train(a, [Member(1)], data, Training(200, 8), folder=tmp_path)
+    assert saves == [100, 200]
+
+
 SCRIPT = """
 import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from test_train import run_of
+from test_train import run_of, training
+training.SAVE_EVERY = 0
 for done in run_of(Path({folder!r}), lambda done, total: print(done, flush=True)): pass
 """
 LONG = Training(steps=150, batch=16)
@@ -374,7 +392,7 @@ def test_a_checkpoint_of_another_run_is_refused(change, tmp_path):
             members = [Member(1), Member(2, scheme=SubsetScheme({(0,): 1.0}, 2))]
         case "dtype":
             dtype = torch.float64
-    with pytest.raises(InputError, match="is of another run: use another folder"):
+    with pytest.raises(InputError, match="is of another run, device or version: use another folder"):
         train(a, members, data, settings, dtype=dtype, folder=tmp_path)
 
 
@@ -441,6 +459,18 @@ def test_folders_that_cannot_be_made_or_written(tmp_path, monkeypatch):
     assert not list((tmp_path / "full").iterdir())
 
 
+def test_a_checkpoint_that_does_not_fit_is_not_called_damaged(tmp_path, monkeypatch):
+    a, data = small()
+    train(a, [Member(1)], data, SHORT, folder=tmp_path)
+
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(torch, "load", full)
+    with pytest.raises(InputError, match="out of memory with 1 models at once"):
+        train(a, [Member(1)], data, SHORT, folder=tmp_path)
+
+
 # --- what does not fit ------------------------------------------
 
 
@@ -461,8 +491,24 @@ def test_groups_shrink_to_the_memory(monkeypatch):
     assert [g.n_members for g in train(a, [Member(s) for s in range(5)], data, SHORT).groups] == [2, 2, 1]
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory."),
-                                   RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")])  # fmt: skip
+def at_the_end_of_a_recording():
+    """What is left of it where the end of a recording fails too."""
+    error = RuntimeError("capture_end failed")
+    error.__context__ = torch.OutOfMemoryError("CUDA out of memory.")
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"),
+        MemoryError(),
+        at_the_end_of_a_recording(),
+    ],
+)
 def test_running_out_of_memory_names_the_cure(error, monkeypatch):
     def objective(*_):
         raise error
@@ -470,7 +516,7 @@ def test_running_out_of_memory_names_the_cure(error, monkeypatch):
     monkeypatch.setattr(MultimodalVAE, "objective", objective)
     a, data = small()
     with pytest.raises(
-        InputError, match="out of memory with 16 models at once and batch 16: use a smaller group"
+        InputError, match="out of memory with 1 models at once and batch 16: use a smaller group"
     ) as caught:
         train(a, [Member(1)], data, SHORT)
     assert "\n" not in str(caught.value)

@@ -103,8 +103,9 @@ class Examples:
         """Examples that are not the same, and ``(N,)`` which of them each one is; real values are taken as they are."""
         if any(part.is_floating_point() for part in self.parts):
             return self, np.arange(self.n)
-        flat = np.concatenate([part.reshape(self.n, -1).cpu().numpy() for part in self.parts], axis=1)
-        _, first, which = np.unique(flat, axis=0, return_index=True, return_inverse=True)
+        rows = [part.reshape(self.n, -1).cpu().numpy() for part in self.parts]
+        codes = [np.unique(part, axis=0, return_inverse=True)[1].ravel() for part in rows]
+        _, first, which = np.unique(np.stack(codes, axis=1), axis=0, return_index=True, return_inverse=True)
         return Examples(tuple(part[first] for part in self.parts), self.keys), which.ravel()
 
     def rolled(self, m: int) -> Examples:

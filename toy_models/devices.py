@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,8 +14,9 @@ from bounds.errors import InputError
 
 #: Steps that run as they are before one is recorded: they allocate what the optimizer and the libraries keep.
 EAGER = 3
-#: Freed memory that a process keeps, and the largest block that it is kept of, in bytes: glibc allows no larger one.
-KEPT, LARGEST = 512 << 20, 32 << 20
+#: Freed bytes that a process keeps at the end of its heap, and the largest blocks that are put there; some versions of
+#: glibc take no more than the second.
+KEPT, LARGEST = 512 << 20, (256 << 20, 32 << 20)
 
 
 def usable_device(device: str | torch.device) -> torch.device:
@@ -38,17 +40,26 @@ def usable_device(device: str | torch.device) -> torch.device:
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """No TF32 inside: it shifts an ELBO by up to 0.2 nats."""
+    """No TF32 inside, which would shift an ELBO by up to 0.2 nats; outside it is as it was."""
     if device.type != "cuda":
         yield
         return
-    matmul, before = torch.backends.cuda.matmul, torch.backends.cuda.matmul.allow_tf32
-    matmul.allow_tf32 = False
+    matmul, conv = torch.backends.cuda.matmul, torch.backends.cudnn.conv  # type: ignore[attr-defined]
+    before = matmul.fp32_precision, conv.fp32_precision
+    matmul.fp32_precision = conv.fp32_precision = "ieee"
+    # torch's older setting is another one, and it refuses to multiply where the two say different things
     try:
-        with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=False):
-            yield
+        older = torch.get_float32_matmul_precision()
+    except RuntimeError:  # other backends disagree with it, so it was not used
+        older = "highest"
+    if older != "highest":
+        torch.set_float32_matmul_precision("highest")
+    try:
+        yield
     finally:
-        matmul.allow_tf32 = before
+        if older != "highest":
+            torch.set_float32_matmul_precision(older)
+        matmul.fp32_precision, conv.fp32_precision = before
 
 
 def keep_freed_memory() -> None:
@@ -56,14 +67,16 @@ def keep_freed_memory() -> None:
 
     A step frees what the next one allocates. By default glibc returns it to the system in between, or does not,
     depending on what was allocated before; then every step waits for its pages again, almost as long as it computes.
+    This is for the whole process, and lasts; who has set one of glibc's thresholds in the environment keeps it.
     """
-    if sys.platform != "linux":
+    thresholds = {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES"}
+    if sys.platform != "linux" or thresholds & os.environ.keys():
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:  # other C libraries have none
         m_trim_threshold, m_mmap_threshold = -1, -3
         mallopt(m_trim_threshold, KEPT)
-        mallopt(m_mmap_threshold, LARGEST)
+        any(mallopt(m_mmap_threshold, size) for size in LARGEST)  # the first that it takes
 
 
 def launched(step: Callable[[], None], device: torch.device) -> Callable[[], None]:
@@ -95,7 +108,7 @@ def captured(step: Callable[[], None], device: torch.device) -> Callable[[], Non
                 step()
             torch.cuda.current_stream(device).wait_stream(stream)
         elif done == EAGER:
-            with torch.cuda.graph(graph, stream=stream):
+            with torch.cuda.device(device), torch.cuda.graph(graph, stream=stream):
                 step()  # recorded, and not run
         done += 1
         if done > EAGER:

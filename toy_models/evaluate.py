@@ -117,8 +117,9 @@ def evaluate(
             subset: _Rule.chosen(asked, probe, subset, method, draws, batch_size, generator)
             for subset in scheme.weights
         }
-        # on a grid examples that are the same have the same terms
-        everything, few = (examples, np.arange(examples.n)), examples.distinct()
+        everything = few = examples, np.arange(examples.n)
+        if any(rule.method == "gauss-hermite" for rule in rules.values()):
+            few = examples.distinct()  # on a grid examples that are the same have the same terms
         taken = {subset: few if rule.method == "gauss-hermite" else everything for subset, rule in rules.items()}
         steps = [(subset, rows) for subset in rules for rows in _batches(taken[subset][0].n, draws, batch_size)]
         fits: dict[int, list[np.ndarray]] = {subset: [] for subset in rules}

@@ -21,10 +21,12 @@ from bounds.progress import Track, no_progress
 from bounds.reported_terms import ExampleTerms
 from bounds.schemes import SubsetScheme
 from toy_models.datasets import Dataset
-from toy_models.evaluate import DRAWS, evaluate
+from toy_models.evaluate import BATCH, DRAWS, evaluate
 from toy_models.likelihoods import Likelihood
 from toy_models.member import SoloModel
 
+#: Numbers that the widest layer has at once while the terms are computed.
+LAYER = 1 << 24
 #: Excess in nats that the audit of a trained model must be able to see.
 AUDIT_SIZE = 0.2
 
@@ -117,6 +119,7 @@ def held_out(
         modalities=dataset.names,
         kind=kind_of(model.model.architecture.likelihoods),
         draws=draws,
+        batch_size=max(1, min(BATCH, LAYER // model.model.widest)),
         likelihood=likelihood,
         track=track,
     )

@@ -173,7 +173,6 @@ def uniforms(draws: int, n: int, k: int, method: str, generator: torch.Generator
 def seeded_draws(law: Distribution, draws: int, generator: torch.Generator) -> Tensor:
     """``law.sample((draws,))`` with a seed from the generator; torch's global generators stay as they were."""
     seed = int(torch.randint(2**62, (), generator=generator))
-    device = law.mean.device if law.event_shape else None
-    with torch.random.fork_rng([] if device is None or device.type != "cuda" else [device]):
+    with torch.random.fork_rng(range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         return law.sample(torch.Size((draws,)))

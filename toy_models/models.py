@@ -239,6 +239,11 @@ class MultimodalVAE(nn.Module):
         """``E``."""
         return len(self.prior_logits)
 
+    @property
+    def widest(self) -> int:
+        """Numbers of the widest layer of the decoders for one latent."""
+        return max(stack.widest for stack in self._stacks)
+
     def prior(self) -> Posterior:
         """``p(z)``, ``(E, 1, 1, k)``: standard normal, or Laplace with learned scales of mean 1, as in MMVAE."""
         location = torch.zeros_like(self.prior_logits)

@@ -57,8 +57,11 @@ class Stack(nn.Module):
         copies = len(which)
         self.density = Density(likelihood, modality.n_units, modality.symbols, len(generators), copies)
         inputs = modality.n_units * (modality.symbols or 1)
+        #: Numbers of the widest layer of the decoders for one latent.
+        self.widest = copies * max([self.density.outputs, *hidden])
         if network == "conv":
             shape = (modality.shape[0], modality.shape[1], modality.shape[2])
+            self.widest = copies * max(hidden[0] * shape[1] * shape[2] // 4, self.density.outputs)
             outputs = self.density.outputs // math.prod(shape)
             self.encoder: nn.Module = ConvolutionalEncoder(generators, copies, shape, hidden[0], 2 * coded)
             self.decoder: nn.Module = ConvolutionalDecoder(generators, copies, coded, hidden[0], shape, outputs)
@@ -74,7 +77,7 @@ class Stack(nn.Module):
         """``(E, G, N, units) -> (E, G, N, 2 coded)``: real values as they are, symbols one-hot."""
         if self.symbols is not None:  # not one_hot, which looks at the values on a CPU
             dtype = next(self.encoder.parameters()).dtype
-            x = (x.unsqueeze(-1) == torch.arange(self.symbols, device=x.device)).flatten(-2).to(dtype)
+            x = (x.long().unsqueeze(-1) == torch.arange(self.symbols, device=x.device)).flatten(-2).to(dtype)
         found: Tensor = self.encoder(x.flatten(0, 1))
         return found.unflatten(0, x.shape[:2])
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -32,10 +33,17 @@ from toy_models.fusion import standard_noise
 from toy_models.member import SoloModel
 from toy_models.models import Architecture, MultimodalVAE
 
+#: Which model a seed trains, as a number: another one where the same seed draws other parameters, so that what is kept
+#: of the old ones is not taken for the new ones.
+FORMAT = 2
 #: Steps whose random numbers are drawn at once; training is watched and saved between blocks.
 BLOCK = 50
+#: Seconds between two checkpoints, which take as long as a block of small models.
+SAVE_EVERY = 5.0
 #: Members trained at once on a CPU, whose caches larger groups leave.
 CPU_GROUP = 16
+#: On a GPU, whose libraries take no more than 65,535 products at once: members times modalities that are alike.
+CUDA_GROUP = 1024
 #: Share of the device's free memory that one group may take.
 MEMORY_SHARE = 0.5
 
@@ -168,10 +176,11 @@ def train(
         training: steps, batch, learning rate.
         device: ``cpu`` or ``cuda``. On CUDA a step is one captured graph, so its launches cost nothing.
         dtype: of parameters and activations. Evaluate in float64, whatever it is: see :meth:`Trained.solo`.
-        group: members trained at once; by default what fits the memory, on a CPU at most :data:`CPU_GROUP`. A run that
-            resumes keeps the groups that it had.
+        group: members trained at once; by default what fits the memory, at most :data:`CPU_GROUP` on a CPU and
+            :data:`CUDA_GROUP` on a GPU. A run that resumes keeps the groups that it had.
         compiled: whether torch.compile makes the step; it needs a C++ compiler and pays for long runs only.
-        folder: where groups save themselves after every block, and resume from. Without one an interrupted run is lost.
+        folder: where groups save themselves every :data:`SAVE_EVERY` seconds, and resume from. Without one an
+            interrupted run is lost.
         watch: called with the member steps done and those in all.
 
     Raises:
@@ -198,7 +207,7 @@ def train(
     for start in range(0, len(members), size):
         chosen = members[start : start + size]
         path = None if folder is None else folder / f"groups-of-{size}-from-{start:04d}.pt"
-        with _clear_errors(size, settings):
+        with _clear_errors(len(chosen), settings):
             run = _Group(architecture, chosen, datasets, settings, on, dtype, compiled)
             told: set[int] = set()
             for done in run.steps(path):
@@ -208,9 +217,11 @@ def train(
                 told.update(run.failed)
                 if watch is not None:
                     watch(start * settings.steps + done * len(chosen), total)
+        run.optimizer.zero_grad(set_to_none=True)
         parts.append(run.model.cpu().eval())
         history.append(np.array(run.history))
         failed.update({start + index: step for index, step in run.failed.items()})
+        del run  # or its rows and moments stay while the next group is made
     return Trained(architecture, tuple(members), tuple(parts), np.concatenate(history, axis=1), failed)
 
 
@@ -284,19 +295,24 @@ class _Group:
         advance = launched(self._step, self.device)
         if self.device.type == "cpu":
             keep_freed_memory()
-        with full_precision(self.device):
-            while self.done < self.training.steps:
-                count = min(BLOCK, self.training.steps - self.done)
-                for step, (index, noise) in enumerate(zip(*self._draws(count), strict=True), self.done):
-                    self.index.copy_(index)
-                    self.noise.copy_(noise)
+        saved = time.monotonic()
+        drawn = self._draws()
+        while self.done < self.training.steps:
+            index, noise = drawn
+            with full_precision(self.device):
+                for step, (rows, normals) in enumerate(zip(index, noise, strict=True), self.done):
+                    self.index.copy_(rows)
+                    self.noise.copy_(normals)
                     self._rate().fill_(self.training.rate(step))
                     self.ramp.fill_(self.training.ramp(step))
                     advance()
-                self._watch(count)
-                if checkpoint is not None:
-                    self._save(checkpoint)
-                yield self.done
+            self.done += len(index)
+            drawn = self._draws()  # before the device is waited for
+            self._watch(len(index))
+            if checkpoint is not None and (self.done == self.training.steps or time.monotonic() - saved >= SAVE_EVERY):
+                self._save(checkpoint)
+                saved = time.monotonic()
+            yield self.done
         yield self.done
 
     def _step(self) -> None:
@@ -307,8 +323,13 @@ class _Group:
         self.optimizer.step()
         self.total += values.detach()
 
-    def _draws(self, count: int) -> tuple[Tensor, Tensor]:
-        """Rows ``(count, E, batch)`` and noise ``(count, E, S, K, batch, k)``, each member's from its generator."""
+    def _draws(self) -> tuple[Tensor, Tensor]:
+        """Rows ``(count, E, batch)`` and noise ``(count, E, S, K, batch, k)`` of the block that is next.
+
+        Each member's are from its generator, whose state before them is what a checkpoint keeps.
+        """
+        count = min(BLOCK, self.training.steps - self.done)
+        self.states = [generator.get_state() for generator in self.generators]
         index, noise = [], []
         family = self.model.architecture.model_class.family
         shape = (count, *self._noise_shape()[1:])
@@ -330,19 +351,18 @@ class _Group:
         return rate
 
     def _watch(self, count: int) -> None:
-        """Notes the block's mean objective, and stops members that met a NaN or an infinity."""
+        """Notes the mean objective of so many steps, and stops members that met a NaN or an infinity."""
         finite = torch.isfinite(self.total)
         for parameter in self.model.parameters():
             finite &= torch.isfinite(parameter).flatten(1).all(dim=1)
         self.history.append((self.total / count).tolist())
         self.total.zero_()
         for index in torch.nonzero(~finite & (self.alive > 0)).flatten().tolist():
-            self.failed[index] = self.done + count
+            self.failed[index] = self.done
             self.alive[index] = 0.0
             self._silence(index)
         for index in self.failed:
             self.history[-1][index] = float("nan")
-        self.done += count
 
     def _silence(self, index: int) -> None:
         """Zeros, on which every later step of the member is finite and does nothing."""
@@ -359,8 +379,8 @@ class _Group:
         weights = {subset: str(weight) for subset, weight in a.encoded}
         return repr(
             (
-                a.model, a.modalities, [str(one) for one in a.likelihoods], a.latents, a.private, a.hidden, a.network,
-                weights, list(self.members), asdict(self.training), str(self.dtype), self.device.type,
+                FORMAT, a.model, a.modalities, [str(one) for one in a.likelihoods], a.latents, a.private, a.hidden,
+                a.network, weights, list(self.members), asdict(self.training), str(self.dtype), self.device.type,
                 a.noise_shape, self.lengths, self.fingerprint,
             )
         )  # fmt: skip
@@ -371,13 +391,13 @@ class _Group:
             "identity": self._identity(),
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "generators": [generator.get_state() for generator in self.generators],
+            "generators": self.states,
             "alive": self.alive,
             "history": self.history,
             "failed": self.failed,
             "done": self.done,
         }
-        with damage(f"cannot write {path}", OSError, RuntimeError):
+        with damage(f"cannot write {path}", OSError):
             handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
             try:
                 with os.fdopen(handle, "wb") as stream:
@@ -389,19 +409,21 @@ class _Group:
 
     def _restore(self, path: Path) -> None:
         try:
-            state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
             identity = state["identity"]
             if identity == self._identity():
                 self.model.load_state_dict(state["model"])
                 self.optimizer.load_state_dict(state["optimizer"])
                 for generator, saved in zip(self.generators, state["generators"], strict=True):
-                    generator.set_state(saved.cpu())
+                    generator.set_state(saved)
                 self.alive.copy_(state["alive"])
                 self.history, self.failed, self.done = state["history"], state["failed"], state["done"]
                 return
         except Exception as error:
+            if _out_of_memory(error):
+                raise
             raise InputError(f"{path} is no checkpoint of this program ({type(error).__name__}): remove it") from None
-        raise InputError(f"{path} is of another run: use another folder, or remove it to train anew")
+        raise InputError(f"{path} is of another run, device or version: use another folder, or remove it to train anew")
 
 
 @contextmanager
@@ -409,17 +431,27 @@ def _clear_errors(size: int, training: Training) -> Iterator[None]:
     """What torch raises for a device without memory or a machine without a compiler, as a line that says the cure."""
     try:
         yield
-    except RuntimeError as error:
-        if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
+    except (RuntimeError, MemoryError) as error:
+        if _out_of_memory(error):
             raise InputError(
-                f"out of memory with {size} models at once and batch {training.batch}: use a smaller group than "
-                f"{size}, a smaller batch, fewer draws or smaller networks"
+                f"out of memory with {size} models at once and batch {training.batch}: use a smaller group, a smaller "
+                "batch, fewer draws or smaller networks"
             ) from None
         if "compiler" in str(error).lower():
             raise InputError(
                 f"torch.compile failed ({first_line(error)}): install a C++ compiler, or use compiled=False"
             ) from None
         raise
+
+
+def _out_of_memory(error: BaseException | None) -> bool:
+    """Whether memory is what was missing, here or in what an error came from, such as the end of a recording."""
+    while error is not None:
+        texts = "allocate memory", "out of memory", "ALLOC_FAILED"
+        if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(text in str(error) for text in texts):
+            return True
+        error = error.__context__
+    return False
 
 
 def _saved_group(folder: Path | None) -> int | None:
@@ -437,6 +469,8 @@ def _group_that_fits(architecture: Architecture, training: Training, device: tor
         InputError: not even one fits.
     """
     on_cpu = device.type == "cpu"
+    if not on_cpu:
+        torch.cuda.empty_cache()  # what torch keeps for itself is free
     free = available_bytes() if on_cpu else torch.cuda.mem_get_info(device)[0]
     needed = dtype.itemsize * _numbers(architecture, training.batch)
     fits = int(MEMORY_SHARE * free / needed)
@@ -445,7 +479,7 @@ def _group_that_fits(architecture: Architecture, training: Training, device: tor
             f"one model needs about {needed / 2**30:.1f} GiB of memory and {free / 2**30:.1f} are free: use a smaller "
             "batch, fewer draws or smaller networks"
         )
-    return min(fits, CPU_GROUP) if on_cpu else fits
+    return min(fits, CPU_GROUP if on_cpu else CUDA_GROUP)
 
 
 def _numbers(architecture: Architecture, batch: int) -> int:

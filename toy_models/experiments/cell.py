@@ -13,7 +13,7 @@ from toy_models.experiments.study import Setting
 from toy_models.held_out import AUDIT_SIZE, held_out
 from toy_models.member import SoloModel
 from toy_models.models import Architecture
-from toy_models.train import Member, Trained, Training, train
+from toy_models.train import FORMAT, Member, Trained, Training, train
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +43,8 @@ class Cell:
         if data.law is not None:
             rows.append(data.law.pmf if isinstance(data.law, Discrete) else data.law.cov)
         return (
-            a.model, a.modalities, [str(one) for one in a.likelihoods], a.latents, a.private, a.hidden, a.network,
-            [(subset, str(weight)) for subset, weight in a.encoded], data.name, data.n_train, digest(*rows),
+            FORMAT, a.model, a.modalities, [str(one) for one in a.likelihoods], a.latents, a.private, a.hidden,
+            a.network, [(subset, str(weight)) for subset, weight in a.encoded], data.name, data.n_train, digest(*rows),
             asdict(self.training), self.beta, self.draws, setting.seeds, setting.device,
             AUDIT_SIZE,
         )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +19,11 @@ from bounds.plots.style import dash
 from bounds.schemes import SubsetScheme
 from bounds.subsets import members
 from toy_models.datasets import Dataset, digest, equicorrelated
+from toy_models.devices import full_precision
 from toy_models.experiments.study import Experiment, Finding, Setting, mean_and_error
 from toy_models.models import Architecture, MultimodalVAE
 from toy_models.objectives import own_density
+from toy_models.train import FORMAT
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,6 +34,8 @@ BATCH, RATE = 256, 3e-3
 STEPS = 1500, 5000
 #: Draws of the latent for each held-out example; both sides of the identity use the same ones.
 DRAWS = 16
+#: Held-out examples at once.
+CHUNK = 2000
 
 
 def run(setting: Setting) -> Finding:
@@ -46,6 +50,7 @@ def run(setting: Setting) -> Finding:
             setting.kept(
                 f"imputation-{name}",
                 (
+                    FORMAT,
                     name,
                     architecture.latents,
                     architecture.hidden,
@@ -101,7 +106,11 @@ class Imputation:
 
     def __call__(self, x: Tensor) -> Tensor:
         """``(N, M) -> (S, N, M)``."""
-        return torch.einsum("smk,nk->snm", self.projections.to(x), x)
+        return torch.einsum("smk,nk->snm", self.projections, x)
+
+    def like(self, x: Tensor) -> Imputation:
+        """The same where ``x`` is, and in its precision."""
+        return replace(self, projections=self.projections.to(x))
 
 
 def _measure(dataset: Dataset, architecture: Architecture, setting: Setting) -> dict[str, Any]:
@@ -146,6 +155,7 @@ def _trained(
     generator = torch.Generator(setting.device).manual_seed(seed)
     model = MultimodalVAE(architecture, [generator]).float().to(setting.device)
     x = torch.tensor(np.concatenate(dataset.train, axis=1), dtype=torch.float32, device=setting.device)
+    imputation = imputation and imputation.like(x)
     steps = setting.choose(*STEPS)
     optimizer = torch.optim.Adam(model.parameters(), lr=RATE, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, 2 * (1 - step / steps)))
@@ -155,8 +165,9 @@ def _trained(
         rows = torch.randint(len(x), (BATCH,), generator=generator, device=x.device)
         noise = torch.randn(1, subsets, draws, BATCH, latents, generator=generator, device=x.device)
         optimizer.zero_grad()
-        value = _objective(model, x[rows], noise, imputation).mean()
-        (-value).backward()
+        with full_precision(x.device):
+            value = _objective(model, x[rows], noise, imputation).mean()
+            (-value).backward()
         optimizer.step()
         schedule.step()
         if step % 25 == 0:
@@ -174,8 +185,11 @@ def _both_sides(
     noise = torch.randn(
         1, subsets, DRAWS, len(x), latents, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
     ).to(x)
-    left = _objective(model, x, noise, None)
-    return (left - _objective(model, x, noise, imputation)).cpu().numpy(), left.cpu().numpy()
+    imputation, sides = imputation.like(x), []
+    for rows, normals in zip(x.split(CHUNK), noise.split(CHUNK, dim=3), strict=True):
+        sides.append([_objective(model, rows, normals, one) for one in (None, imputation)])
+    left, right = (torch.cat(side).cpu().numpy() for side in zip(*sides, strict=True))
+    return left - right, left
 
 
 def _figure(rows: list[dict[str, Any]]) -> Figure:
