@@ -169,6 +169,8 @@ def train(
 ) -> Trained:
     """Trains an ensemble, in groups that fit the device.
 
+    On a CPU the process keeps freed memory from then on, see :func:`toy_models.devices.keep_freed_memory`.
+
     Args:
         architecture: of all members.
         members: their seeds, multipliers, data and schemes.
