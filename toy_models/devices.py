@@ -95,7 +95,7 @@ def captured(step: Callable[[], None], device: torch.device) -> Callable[[], Non
         device: a CUDA GPU.
 
     Returns:
-        One step at each call: the first :data:`EAGER` run as they are, the next is recorded.
+        What takes one step at each call; the first :data:`EAGER` run as they are, and the next is recorded.
     """
     stream, graph = torch.cuda.Stream(device), torch.cuda.CUDAGraph()
     done = 0
