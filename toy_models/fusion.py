@@ -98,7 +98,7 @@ class Fusion(nn.Module):
         if not prior_expert and 0 in sizes:
             raise InputError("the empty subset has no expert: encode it with prior_expert=True")
         self.register_buffer("members", membership(subsets, n_modalities))
-        self.register_buffer("chosen", self.members.argmax(dim=1))
+        self.register_buffer("chosen", self.members.argmax(dim=1), persistent=False)
 
     def forward(self, experts: Posterior) -> Posterior:
         """``(..., M, N, k) -> (..., S, N, k)``."""

@@ -205,7 +205,8 @@ class MultimodalVAE(nn.Module):
             for which in groups
         )
         # where in the stacks each modality is
-        self.register_buffer("order", torch.argsort(torch.tensor([m for which in groups for m in which])))
+        order = torch.argsort(torch.tensor([m for which in groups for m in which]))
+        self.register_buffer("order", order, persistent=False)
         shape = (len(generators), 1, 1, a.latents)
         self.prior_logits = nn.Parameter(
             torch.zeros(shape, dtype=torch.float64), requires_grad=model.family == "laplace"
