@@ -450,10 +450,10 @@ def test_folders_that_cannot_be_made_or_written(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="cannot make the folder"):
         train(a, [Member(1)], data, SHORT, folder=tmp_path / "file")
 
-    def full(state, stream):
+    def full(part, path):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(torch, "save", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(InputError, match=r"cannot write .*No space left on device"):
         train(a, [Member(2)], data, SHORT, folder=tmp_path / "full")
     assert not list((tmp_path / "full").iterdir())

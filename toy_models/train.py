@@ -7,9 +7,8 @@ parameters. Each member draws its parameters, minibatches and noise from its own
 
 from __future__ import annotations
 
+import io
 import math
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from torch import Tensor
 from bounds.damage import damage, first_line
 from bounds.errors import InputError
 from bounds.memory import available_bytes
-from bounds.output import say
+from bounds.output import say, write
 from bounds.schemes import SubsetScheme
 from toy_models.datasets import Dataset, digest
 from toy_models.devices import full_precision, keep_freed_memory, launched, usable_device
@@ -399,15 +398,9 @@ class _Group:
             "failed": self.failed,
             "done": self.done,
         }
-        with damage(f"cannot write {path}", OSError):
-            handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-            try:
-                with os.fdopen(handle, "wb") as stream:
-                    torch.save(state, stream)
-                Path(name).replace(path)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
+        content = io.BytesIO()
+        torch.save(state, content)
+        write(path, content.getvalue(), announced=False)
 
     def _restore(self, path: Path) -> None:
         try:
