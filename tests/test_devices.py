@@ -19,6 +19,7 @@ from torch.distributions import Distribution
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bounds import Gaussian, mmvae, mopoe
+from toy_models import held_out as held
 from toy_models import train as training
 from toy_models.auditable import Examples
 from toy_models.datasets import Dataset, Modality
@@ -288,6 +289,20 @@ def test_terms_are_the_same_on_every_device(name, device):
     here, there = (held_out(model, data, a.encoded, 0, draws=16, device=on) for on in ("cpu", device))
     np.testing.assert_allclose(there.each, here.each, rtol=1e-11)  # rounding of sums
     assert model.model.weights.device.type == "cpu"
+
+
+def test_wide_layers_are_evaluated_in_smaller_batches(monkeypatch):
+    data = mixed_data(120)
+    model = SoloModel(random_module(mixed_architecture("mmvae", data), 1))
+    assert model.model.widest == 16  # pixels of the binary modality, of one unit each
+    sizes, evaluate = [], held.evaluate
+    monkeypatch.setattr(held, "evaluate", lambda *a, **k: sizes.append(k["batch_size"]) or evaluate(*a, **k))
+    scheme = model.model.architecture.encoded
+    whole = held_out(model, data, scheme, 0, draws=16)
+    monkeypatch.setattr(held, "LAYER", 1600)
+    parts = held_out(model, data, scheme, 0, draws=16)
+    assert sizes == [held.BATCH, 100]
+    np.testing.assert_allclose(parts.each, whole.each, rtol=1e-12)  # rounding
 
 
 # --- memory on a CPU -------------------------------------------------------------------------------------------------

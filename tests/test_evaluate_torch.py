@@ -161,6 +161,12 @@ def test_examples_that_are_the_same_are_evaluated_once_on_a_grid(monkeypatch):
     assert asked["auto"] < asked["gauss-hermite"] / 5
 
 
+def test_random_points_are_drawn_for_examples_that_are_the_same_too():
+    x = [torch.ones(200, dtype=torch.long), torch.zeros(200, 1, dtype=torch.long)]
+    found = evaluate(Symbols(), x, mmvae(2), generator(), kind="discrete", draws=4, method="sobol")
+    assert len(np.unique(found.terms.log_likelihood[0, :, 0])) == 200
+
+
 def test_what_is_distinct():
     bits, words = torch.tensor([1, 0, 1, 1]), torch.tensor([[2, 1], [0, 1], [2, 1], [2, 0]])
     few, which = Examples.of([bits, words], 2).distinct()

@@ -802,3 +802,38 @@ def test_a_damaged_measurement_is_one_line_of_the_command(tmp_path, monkeypatch,
     assert out == ""
     assert err.startswith(f"toy-models: error: {path} is damaged (")
     assert err.count("\n") == 1
+
+
+# --- what is asked of evaluation ---------------------------------------------
+
+
+def test_another_version_of_training_is_another_measurement(tmp_path, monkeypatch):
+    setting = Setting(tmp_path, seeds=SEEDS)
+    before = small_cell().identity(setting)
+    monkeypatch.setattr(cell, "FORMAT", training.FORMAT + 1)
+    assert small_cell().identity(setting) != before
+
+
+def test_terms_are_asked_of_the_device_of_the_setting(tmp_path, monkeypatch):
+    asked = []
+
+    def held_out(*_, device, **__):
+        asked.append(device)
+        raise InputError("asked")
+
+    monkeypatch.setattr(cell, "held_out", held_out)
+    setting = Setting(tmp_path)
+    object.__setattr__(setting, "device", "cuda:7")
+    with pytest.raises(InputError, match="asked"):
+        cell.terms_of(None, small_cell(), 0, setting)
+    assert asked == ["cuda:7"]
+
+
+def test_convolutional_rows_have_convolutions(tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(Setting, "kept", lambda self, what, identity, work: made.append((what, identity)) or {})
+    data = coherence_quality.polydigits(2, n_train=20, n_held_out=20, rng=np.random.default_rng(0))
+    for name in coherence_quality.TRAINED:
+        coherence_quality._measure(coherence_quality._Judge(data), "original", name, Setting(tmp_path, quick=True))
+    assert [("conv" in identity) for _, identity in made] == ["(conv)" in name for name in coherence_quality.TRAINED]
+    assert len({what for what, _ in made}) == len(made)

@@ -225,6 +225,14 @@ def test_modalities_that_are_alike_have_networks_of_their_own_in_their_order():
     noise = noise_for(a, 2, rows)
     with torch.no_grad():
         terms = module(x, noise)
+    parts = [
+        stack.density.mean(outputs)
+        for stack, (_, outputs) in zip(
+            module.stacks, module.decode(terms.z[:, :, 0], noise[:, :, 0, :, 2:].unflatten(-1, (5, 1))), strict=True
+        )
+    ]
+    assert [part.shape[-1] for part in module.by_modality(parts)] == [2, 1, 3, 2, 1]
+    assert module.widest == 8  # two modalities with hidden layers of four
     for m, (_, symbols) in enumerate(kinds):
         stack = next(one for one in module.stacks if m in one.which)
         g = stack.which.index(m)

@@ -348,6 +348,19 @@ def test_a_stopped_member_stays_stopped_when_the_run_resumes(tmp_path, capsys):
     assert capsys.readouterr().err.count("member 1 (seed 1) met a NaN") == 3
 
 
+def test_a_checkpoint_of_another_version_is_refused(tmp_path, monkeypatch):
+    a, data = small()
+    train(a, [Member(1)], data, SHORT, folder=tmp_path)
+    monkeypatch.setattr(training, "FORMAT", training.FORMAT + 1)
+    with pytest.raises(InputError, match="of another run, device or version"):
+        train(a, [Member(1)], data, SHORT, folder=tmp_path)
+
+
+def test_what_was_trained_has_no_gradients_left():
+    a, data = small()
+    assert all(p.grad is None for p in train(a, [Member(1)], data, SHORT).groups[0].parameters())
+
+
 def test_a_run_that_resumes_keeps_its_groups_whatever_fits_now(tmp_path, monkeypatch):
     a, data = small()
     members = [Member(seed) for seed in range(3)]
